@@ -1,0 +1,53 @@
+"""The tree of errors that the pipeline raises on purpose.
+
+::
+
+    SeedtestError
+    ├── ConfigurationError      a setting is missing or contradicts another
+    ├── DataError               answers, files or rows that cannot be used
+    │   └── ImportFileError     a file that cannot be imported at all
+    ├── CalibrationError        no model can be fitted to the data given
+    ├── StageError              a stage finished, but not for every user
+    ├── LockTimeoutError        another run holds the stage's lock
+    └── StackError              the embedded stack cannot do what was asked
+        └── StackNotRunningError
+
+A message says what happened, to which id, why, and what to do. The command line prints it alone;
+a stack trace is for errors outside this tree.
+"""
+
+
+class SeedtestError(Exception):
+    """Base of every error raised on purpose; its message is meant for a person."""
+
+
+class ConfigurationError(SeedtestError):
+    """A setting is missing, malformed or contradicts another one."""
+
+
+class DataError(SeedtestError):
+    """Answers, files or rows that cannot be used as they are."""
+
+
+class ImportFileError(DataError):
+    """A file that cannot be imported at all: unreadable, or without a needed column."""
+
+
+class CalibrationError(SeedtestError):
+    """No model can be fitted to the responses given."""
+
+
+class StageError(SeedtestError):
+    """A stage wrote what it could, but failed for some users; the message names them."""
+
+
+class LockTimeoutError(SeedtestError):
+    """Another run holds the stage's lock; the message names the holder."""
+
+
+class StackError(SeedtestError):
+    """The embedded stack cannot do what was asked."""
+
+
+class StackNotRunningError(StackError):
+    """No database is running and none was named."""

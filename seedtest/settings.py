@@ -1,0 +1,93 @@
+"""All settings, read from the environment in one place."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from seedtest.errors import ConfigurationError
+
+Model = Literal["2PL"]
+Repeats = Literal["first", "latest", "all"]
+LinkingMethod = Literal["mean-sigma", "mean-mean"]
+
+
+class Settings(BaseSettings):
+    """What the environment decides; every field's name in upper case is its variable."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL to work on; unset: the embedded stack's own"
+    )
+    prefect_api_url: str | None = Field(
+        None, description="Prefect server to use; unset: the embedded stack's own"
+    )
+    seedtest_home: Path = Field(
+        Path(".seedtest"), description="Folder of the embedded stack: data, logs, results"
+    )
+    seedtest_prefect_port: int | None = Field(
+        None, ge=1, le=65535, description="Port of the embedded Prefect server; unset: 4200 or the next free one"
+    )
+    lock_wait_secs: float = Field(
+        60.0, ge=0, description="Seconds a stage waits for another run of the same stage before it gives up"
+    )
+    statement_timeout_secs: int = Field(
+        3600, ge=1, description="Longest time in seconds that one SQL statement may take"
+    )
+
+    mirt_model: Model = Field("2PL", description="Item response model of the calibration")
+    mirt_lookback_days: int = Field(60, ge=1, description="Days of answers a calibration uses")
+    mirt_max_obs: int = Field(
+        5_000_000, ge=1, description="Most answers a calibration uses; the newest are kept"
+    )
+    mirt_repeats: Repeats = Field(
+        "first", description="Which answers of a learner to one item count for θ and the calibration"
+    )
+    mirt_min_responses: int = Field(
+        5, ge=2, description="Answers an item needs to be calibrated"
+    )
+    mirt_linking: LinkingMethod = Field(
+        "mean-sigma", description="How a fit is put on the anchors' scale"
+    )
+    irt_update_question_meta: bool = Field(
+        False, description="Write fitted parameters to question.meta.irt as well (never an anchor's)"
+    )
+
+    metrics_default_target: float = Field(
+        0.0, description="Target θ of learners without a goal, for P"
+    )
+    metrics_churn_horizon_days: int = Field(
+        14, ge=1, description="Days without an attempt at which S's first term is full"
+    )
+    kpi_lookback_days: int = Field(
+        56, ge=1, description="Learners with an attempt in these last days get KPIs"
+    )
+    agg_lookback_days: int = Field(
+        7, ge=1, description="Days up to yesterday for which topic features are recomputed"
+    )
+    ability_retention_days: int = Field(
+        400, ge=1, description="Days that the history of abilities is kept"
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql", "postgres:")):
+            raise ValueError("DATABASE_URL must start with postgresql://")
+        return value
+
+    @cached_property
+    def home(self) -> Path:
+        """The embedded stack's folder as an absolute path."""
+        return self.seedtest_home.expanduser().resolve()
+
+    def require_database_url(self) -> str:
+        """Return the database's address, or say how to name one."""
+        if self.database_url is None:
+            raise ConfigurationError(
+                "No database: DATABASE_URL is not set. Set it, or start the embedded stack with `seedtest up`."
+            )
+        return self.database_url.get_secret_value()
