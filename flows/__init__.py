@@ -1,0 +1,1 @@
+"""The Prefect flows: each resolves settings, reads, calls the core, writes and reports."""

@@ -1,0 +1,1 @@
+"""The core of seedtest analytics: measurement of learners and items, free of any orchestrator."""

@@ -29,10 +29,13 @@ class Settings(BaseSettings):
         Path(".seedtest"), description="Folder of the embedded stack: data, logs, results"
     )
     seedtest_prefect_port: int | None = Field(
-        None, ge=1, le=65535, description="Port of the embedded Prefect server; unset: 4200 or the next free one"
+        None,
+        ge=1,
+        le=65535,
+        description="Port of the embedded Prefect server; unset: 4200 or the next free",
     )
     lock_wait_secs: float = Field(
-        60.0, ge=0, description="Seconds a stage waits for another run of the same stage before it gives up"
+        60.0, ge=0, description="Seconds a stage waits for another run of it before it gives up"
     )
     statement_timeout_secs: int = Field(
         3600, ge=1, description="Longest time in seconds that one SQL statement may take"
@@ -46,19 +49,13 @@ class Settings(BaseSettings):
     mirt_repeats: Repeats = Field(
         "first", description="Which answers of a learner to one item count for θ and the calibration"
     )
-    mirt_min_responses: int = Field(
-        5, ge=2, description="Answers an item needs to be calibrated"
-    )
-    mirt_linking: LinkingMethod = Field(
-        "mean-sigma", description="How a fit is put on the anchors' scale"
-    )
+    mirt_min_responses: int = Field(5, ge=2, description="Answers an item needs to be calibrated")
+    mirt_linking: LinkingMethod = Field("mean-sigma", description="How a fit is put on the anchors' scale")
     irt_update_question_meta: bool = Field(
-        False, description="Write fitted parameters to question.meta.irt as well (never an anchor's)"
+        default=False, description="Write fitted parameters to question.meta.irt as well (never an anchor's)"
     )
 
-    metrics_default_target: float = Field(
-        0.0, description="Target θ of learners without a goal, for P"
-    )
+    metrics_default_target: float = Field(0.0, description="Target θ of learners without a goal, for P")
     metrics_churn_horizon_days: int = Field(
         14, ge=1, description="Days without an attempt at which S's first term is full"
     )
@@ -68,9 +65,7 @@ class Settings(BaseSettings):
     agg_lookback_days: int = Field(
         7, ge=1, description="Days up to yesterday for which topic features are recomputed"
     )
-    ability_retention_days: int = Field(
-        400, ge=1, description="Days that the history of abilities is kept"
-    )
+    ability_retention_days: int = Field(400, ge=1, description="Days that the history of abilities is kept")
 
     @field_validator("database_url")
     @classmethod
@@ -88,6 +83,6 @@ class Settings(BaseSettings):
         """Return the database's address, or say how to name one."""
         if self.database_url is None:
             raise ConfigurationError(
-                "No database: DATABASE_URL is not set. Set it, or start the embedded stack with `seedtest up`."
+                "No database: DATABASE_URL is not set. Set it, or start the embedded stack: `seedtest up`."
             )
         return self.database_url.get_secret_value()

@@ -1,0 +1,1 @@
+"""The database: schema, views, migrations, bulk reads and upserts."""

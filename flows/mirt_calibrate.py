@@ -1,0 +1,150 @@
+"""The IRT calibration: item parameters, abilities and topic θ on one scale."""
+
+import datetime as dt
+
+from prefect import flow, get_run_logger
+from sqlalchemy.engine import Engine
+
+from flows.artifacts import Progress, progress, publish_summary, publish_table
+from flows.stage import (
+    DEADLINE_SECS,
+    RETRY_DELAY_SECS,
+    Days,
+    StageSummary,
+    log_dropped,
+    resolve_date,
+    resolve_settings,
+    stage,
+    timed,
+)
+from seedtest.calibration import (
+    Answers,
+    CalibrationPlan,
+    Outcome,
+    fit_and_publish,
+    load_answers,
+    write_outcome,
+)
+from seedtest.errors import SeedtestError
+from seedtest.settings import LinkingMethod, Model, Repeats, Settings
+
+STAGE = "mirt-calibrate"
+STEPS = ("Loading answers", "Fitting the model", "Writing parameters and abilities")
+
+
+@flow(
+    name=STAGE,
+    retries=1,
+    retry_delay_seconds=RETRY_DELAY_SECS,
+    timeout_seconds=DEADLINE_SECS,
+    persist_result=True,
+    result_serializer="json",
+)
+def mirt_calibrate(
+    date: dt.date | None = None,
+    lookback_days: Days = None,
+    topic_id: str | None = None,
+    exam_id: int | None = None,
+    model: Model | None = None,
+    repeats: Repeats | None = None,
+    linking: LinkingMethod | None = None,
+    dry_run: bool = False,
+) -> StageSummary:
+    """Calibrate items and abilities on the answers of the last days, and put them on the anchors' scale.
+
+    Args:
+        date: Last UTC day whose answers count, whole. Empty: yesterday.
+        lookback_days: Days of answers up to the date. Empty: MIRT_LOOKBACK_DAYS.
+        topic_id: Only answers in this topic. Empty: all topics.
+        exam_id: Only answers of this exam. Empty: all exams.
+        model: Item response model. Empty: MIRT_MODEL.
+        repeats: Which answers of a learner to one item count. Empty: MIRT_REPEATS.
+        linking: How the fit meets the anchors' scale. Empty: MIRT_LINKING.
+        dry_run: Load, say what would be fitted, write nothing.
+    """
+    settings = resolve_settings(
+        mirt_lookback_days=lookback_days, mirt_model=model, mirt_repeats=repeats, mirt_linking=linking
+    )
+    plan = CalibrationPlan.from_settings(settings, resolve_date(date), topic_id=topic_id, exam_id=exam_id)
+    try:
+        with timed(StageSummary(stage=STAGE, date=plan.scope.last_day, dry_run=dry_run)) as summary:
+            outcome = _run(summary, settings, plan)
+    except SeedtestError as error:
+        get_run_logger().error("IRT calibration failed: %s", error)
+        raise
+    log_dropped(summary)
+    publish_summary(summary)
+    if outcome:
+        _publish_tables(outcome)
+    get_run_logger().info("IRT calibration completed successfully")
+    return summary
+
+
+def _run(summary: StageSummary, settings: Settings, plan: CalibrationPlan) -> Outcome | None:
+    with stage(STAGE, settings) as engine, progress(STAGE, STEPS) as shown:
+        with engine.connect() as connection:
+            answers = load_answers(connection, plan)
+        _tell_loaded(summary, answers)
+        shown.reach("Loading answers")
+        if answers.counted.is_empty() or summary.dry_run:
+            why = (
+                "Dry run: nothing was fitted or written"
+                if summary.dry_run
+                else "No observations: nothing to fit"
+            )
+            get_run_logger().info(why)
+            summary.facts["outcome"] = why
+            return None
+        return _fit(summary, engine, answers, plan, shown)
+
+
+def _tell_loaded(summary: StageSummary, answers: Answers) -> None:
+    logger = get_run_logger()
+    plan, seeds = answers.plan, answers.seeds
+    logger.info("Loaded %d observations from attempt VIEW", answers.loaded.height)
+    logger.info("Loaded %d anchors/seeds from question.meta", len(seeds))
+    logger.info("Total observations: %d", answers.counted.height)
+    logger.info("Model: %s, Anchors: %d", plan.model, len(seeds.anchors))
+    summary.counts = answers.counts()
+    summary.dropped = answers.dropped()
+    summary.facts["days"] = f"{plan.scope.first_day} to {plan.scope.last_day}"
+    summary.facts["repeats"] = plan.repeats
+
+
+def _fit(
+    summary: StageSummary, engine: Engine, answers: Answers, plan: CalibrationPlan, shown: Progress
+) -> Outcome:
+    logger = get_run_logger()
+
+    def on_step(step: int, loglik: float, change: float) -> None:
+        logger.debug("EM step %d: log-likelihood %.3f, largest change %.2g", step, loglik, change)
+        # How many steps it will take is unknown; each brings the bar half-way nearer.
+        shown.reach("Fitting the model", 1 - 0.5 ** (step / 5))
+
+    outcome = fit_and_publish(answers, plan, progress=on_step)
+    published = outcome.published
+    logger.info("Linking constants received: %s", outcome.constants_text)
+    if published.reason:
+        logger.warning("Scale %s (%s): %s", published.version, published.scale, published.reason)
+    if not published.calibration.converged:
+        logger.warning("The fit did not converge: %s", outcome.convergence_text)
+    with engine.begin() as connection:
+        written = write_outcome(connection, outcome, plan, dt.datetime.now(dt.UTC))
+    shown.reach("Writing parameters and abilities")
+    n_items, n_users = len(published.calibration.items), len(published.calibration.abilities)
+    logger.info("Calibration upsert completed: %d items, %d abilities", n_items, n_users)
+    summary.counts |= outcome.counts()
+    for table, rows in written.items():
+        summary.counts |= rows.described(table)
+    summary.dropped |= outcome.dropped()
+    summary.facts |= outcome.facts()
+    return outcome
+
+
+def _publish_tables(outcome: Outcome) -> None:
+    publish_table(STAGE, outcome.item_table(), "Item parameters on the published scale")
+    excluded = outcome.exclusion_table()
+    publish_table(f"{STAGE}-excluded", excluded, f"Items and learners left out: {excluded.height}")
+    publish_table(
+        f"{STAGE}-anchors", outcome.linking_table(), "Items that carried the linking, old against new"
+    )

@@ -1,0 +1,90 @@
+"""What every stage has in common: settings, its lock, its summary, and how it fails."""
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from prefect import get_run_logger
+from prefect.runtime import flow_run
+from pydantic import BaseModel, Field
+from sqlalchemy.engine import Engine
+
+from seedtest.db.engine import create_engine, reachable
+from seedtest.db.locks import stage_lock
+from seedtest.errors import SeedtestError
+from seedtest.settings import Settings
+
+RETRY_DELAY_SECS = 30
+DEADLINE_SECS = 7200
+
+# Prefect's form takes limits from the annotation, and the words from the flow's docstring ("Args:").
+Days = Annotated[int | None, Field(ge=1)]
+
+
+class StageSummary(BaseModel):
+    """What a stage did: kept as its result, shown as its artifact."""
+
+    stage: str
+    date: dt.date
+    dry_run: bool = False
+    counts: dict[str, int] = Field(default_factory=dict, description="What was read and written")
+    dropped: dict[str, int] = Field(default_factory=dict, description="What was left out, by reason")
+    facts: dict[str, str] = Field(default_factory=dict, description="Everything else worth reading")
+    seconds: float = 0.0
+
+
+@contextmanager
+def stage(name: str, settings: Settings) -> Iterator[Engine]:
+    """Give the database to one run of a stage at a time; the lock's holder is named by flow run."""
+    engine = create_engine(
+        settings.require_database_url(),
+        application_name=f"{name} run {flow_run.name or 'without a server'}",
+        statement_timeout_secs=settings.statement_timeout_secs,
+    )
+    with reachable(engine), stage_lock(engine, name, wait_secs=settings.lock_wait_secs):
+        yield engine
+
+
+@contextmanager
+def timed(summary: StageSummary) -> Iterator[StageSummary]:
+    """Note how long the stage took, also when it fails."""
+    start = time.monotonic()
+    try:
+        yield summary
+    finally:
+        summary.seconds = round(time.monotonic() - start, 3)
+
+
+def resolve_date(date: dt.date | None) -> dt.date:
+    """Return the date asked for, or yesterday: the last day that is whole."""
+    return date or dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+
+
+def resolve_settings(**overrides: Any) -> Settings:  # noqa: ANN401 (any field's type)
+    """Return the environment's settings with a run's own parameters over them; empty ones do not count."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return Settings().model_copy(update=given)
+
+
+def log_dropped(summary: StageSummary) -> None:
+    """Log what was left out and why, a line a reason."""
+    for reason, count in summary.dropped.items():
+        get_run_logger().warning("Left out: %s: %d", reason, count)
+
+
+class _WithoutTraceback(logging.Filter):
+    """Reduce an error raised on purpose to its message, which is written for a person."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, SeedtestError):
+            record.msg, record.args = f"{type(error).__name__}: {error}", ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
+for _name in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_name).addFilter(_WithoutTraceback())

@@ -1,0 +1,97 @@
+"""Bulk reads of answers, and the count of what the attempt view leaves out."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from seedtest.db.frames import read_frame
+from seedtest.windows import ANSWER_ORDER, ATTEMPTS, first_day
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which answers: whole UTC days, both inclusive, and optionally one topic or exam."""
+
+    first_day: dt.date
+    last_day: dt.date
+    topic_id: str | None = None
+    exam_id: int | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The bound values of `condition`."""
+        return {
+            "start": dt.datetime.combine(self.first_day, dt.time(), dt.UTC),
+            "end": dt.datetime.combine(self.last_day + dt.timedelta(days=1), dt.time(), dt.UTC),
+            "topic_id": self.topic_id,
+            "exam_id": self.exam_id,
+        }
+
+    @property
+    def condition(self) -> str:
+        """SQL over attempt_base."""
+        terms = ["completed_at >= %(start)s", "completed_at < %(end)s"]
+        terms += ["topic_id = %(topic_id)s"] if self.topic_id is not None else []
+        terms += ["exam_id = %(exam_id)s"] if self.exam_id is not None else []
+        return " AND ".join(terms)
+
+
+def last_days(last_day: dt.date, days: int) -> Scope:
+    """Return the scope of `days` whole days that ends with `last_day`."""
+    return Scope(first_day(last_day, days), last_day)
+
+
+def load_attempts(connection: Connection, scope: Scope, *, newest: int | None = None) -> pl.DataFrame:
+    """Return the answers in scope with the schema `ATTEMPTS`, sorted; at most the `newest` ones."""
+    columns = ", ".join(ATTEMPTS)
+    query = f"SELECT {columns} FROM attempt_base WHERE {scope.condition}"
+    if newest is not None:
+        query += f" ORDER BY completed_at DESC, result_id DESC, ordinal DESC LIMIT {int(newest)}"
+    frame = read_frame(connection, query, ATTEMPTS, scope.parameters)
+    return frame.sort("user_id", *ANSWER_ORDER)
+
+
+def count_attempts(connection: Connection, scope: Scope) -> int:
+    """Return how many answers are in scope."""
+    query = f"SELECT count(*) AS n FROM attempt_base WHERE {scope.condition}"
+    return int(read_frame(connection, query, {"n": pl.Int64}, scope.parameters).item())
+
+
+LEFT_OUT = """
+SELECT
+    count(*) FILTER (WHERE coalesce(user_id, '') = ''),
+    count(*) FILTER (WHERE user_id <> '' AND status = 'failed'),
+    count(*) FILTER (WHERE user_id <> '' AND status <> 'failed' AND n_elements IS NULL),
+    coalesce(sum(n_elements - n_usable) FILTER (WHERE user_id <> '' AND status <> 'failed'), 0)
+FROM (
+    SELECT
+        user_id,
+        status,
+        CASE WHEN jsonb_typeof(result_json -> 'questions') = 'array'
+            THEN jsonb_array_length(result_json -> 'questions') END AS n_elements,
+        CASE WHEN jsonb_typeof(result_json -> 'questions') = 'array' THEN (
+            SELECT count(*) FROM jsonb_array_elements(result_json -> 'questions') AS e (question)
+            WHERE jsonb_typeof(question -> 'question_id') IN ('string', 'number')
+                AND question ->> 'question_id' <> ''
+        ) END AS n_usable
+    FROM exam_results
+    WHERE coalesce(updated_at, created_at) >= :start AND coalesce(updated_at, created_at) < :end
+) AS result
+"""
+
+
+def count_left_out(connection: Connection, scope: Scope) -> dict[str, int]:
+    """Return what the attempt view leaves out in these days, by reason (only those that occur)."""
+    days = {name: scope.parameters[name] for name in ("start", "end")}
+    counts = connection.execute(sa.text(LEFT_OUT), days).one()
+    reasons = (
+        "results without a user_id",
+        "results with status failed",
+        "results whose questions are no list",
+        "answers without a question_id",
+    )
+    return {reason: int(n) for reason, n in zip(reasons, counts, strict=True) if n}

@@ -1,0 +1,75 @@
+"""One run of a stage at a time, whoever started it: PostgreSQL advisory locks."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random
+
+from seedtest.errors import LockTimeoutError
+
+logger = logging.getLogger(__name__)
+
+# The first of the two keys of an advisory lock: it keeps ours apart from other applications'.
+NAMESPACE = 53_870
+
+ACQUIRE = "SELECT pg_try_advisory_lock(:namespace, hashtext(:stage))"
+RELEASE = "SELECT pg_advisory_unlock(:namespace, hashtext(:stage))"
+# An advisory lock of two keys shows them as classid and objid (unsigned), with objsubid 2.
+HOLDER = """
+SELECT a.application_name, a.pid, a.backend_start
+FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.classid = :namespace
+    AND l.objid = CAST(CAST(hashtext(:stage) AS bigint) & 4294967295 AS oid)
+"""
+
+
+@contextmanager
+def stage_lock(engine: Engine, stage: str, *, wait_secs: float) -> Iterator[None]:
+    """Hold the stage's lock; raise LockTimeoutError naming the holder after `wait_secs`.
+
+    The lock lives on a connection of its own, so it ends with the process, however that ends. The
+    engine's application_name is what another run sees as the holder's name.
+    """
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        _acquire(connection, stage, wait_secs)
+        try:
+            yield
+        finally:
+            connection.execute(sa.text(RELEASE), {"namespace": NAMESPACE, "stage": stage})
+
+
+def _acquire(connection: Connection, stage: str, wait_secs: float) -> None:
+    keys = {"namespace": NAMESPACE, "stage": stage}
+
+    def attempt() -> bool:
+        return bool(connection.scalar(sa.text(ACQUIRE), keys))
+
+    if attempt():
+        return
+    logger.info("Waiting up to %g s for %s, held by %s", wait_secs, stage, _holder(connection, stage))
+    patiently = Retrying(
+        retry=retry_if_result(lambda got: not got),
+        wait=wait_random(0.2, 0.5),
+        stop=stop_after_delay(wait_secs),
+        retry_error_callback=lambda _state: False,
+    )
+    if not patiently(attempt):
+        raise LockTimeoutError(
+            f"Stage {stage} is already running: {_holder(connection, stage)} holds its lock, and did for "
+            f"{wait_secs:g} s. Wait for that run, or cancel it; LOCK_WAIT_SECS sets how long to wait."
+        )
+
+
+def _holder(connection: Connection, stage: str) -> str:
+    keys = {"namespace": NAMESPACE, "stage": stage}
+    row = connection.execute(sa.text(HOLDER), keys).first()
+    if row is None:
+        return "a run that has just ended"
+    since = f"{row.backend_start:%Y-%m-%d %H:%M:%S} UTC"
+    return f"'{row.application_name}' (database process {row.pid}, connected since {since})"

@@ -1,0 +1,43 @@
+"""Item response theory: calibration, scoring and linking; arrays in, frozen dataclasses out, no I/O."""
+
+from seedtest.irt.calibration import MODELS, calibrate
+from seedtest.irt.exclusions import Exclusion, ExclusionKind
+from seedtest.irt.linking import Linking, LinkingConstants, LinkingMethod, link
+from seedtest.irt.model import information, probability
+from seedtest.irt.parameters import (
+    STANDARD_NORMAL,
+    Abilities,
+    AbilityEstimate,
+    GroupScores,
+    ItemParameters,
+    Prior,
+)
+from seedtest.irt.priors import THIN_ITEM_PRIORS, ItemPriors
+from seedtest.irt.responses import Responses
+from seedtest.irt.results import Calibration
+from seedtest.irt.scoring import score, score_groups
+
+__all__ = [
+    "MODELS",
+    "STANDARD_NORMAL",
+    "THIN_ITEM_PRIORS",
+    "Abilities",
+    "AbilityEstimate",
+    "Calibration",
+    "Exclusion",
+    "ExclusionKind",
+    "GroupScores",
+    "ItemParameters",
+    "ItemPriors",
+    "Linking",
+    "LinkingConstants",
+    "LinkingMethod",
+    "Prior",
+    "Responses",
+    "calibrate",
+    "information",
+    "link",
+    "probability",
+    "score",
+    "score_groups",
+]

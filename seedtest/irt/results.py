@@ -1,0 +1,58 @@
+"""What a calibration gives."""
+
+from dataclasses import dataclass, replace
+
+from seedtest.irt.exclusions import Exclusion
+from seedtest.irt.linking import LinkingConstants
+from seedtest.irt.parameters import Abilities, ItemParameters, Prior
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A fitted model, on the N(0, 1) scale of the fit until it is linked.
+
+    Attributes
+    ----------
+    model
+        Name of the item response model, such as 2PL.
+    items, abilities
+        Estimates of every item and learner that was not excluded.
+    exclusions
+        Items and learners left out, with the reason.
+    prior
+        Ability distribution on the scale of `items` and `abilities`.
+    loglik
+        Marginal log-likelihood at the estimates, without the terms of any prior on items.
+    aic, bic
+        −2·loglik + 2k and −2·loglik + k·ln(n_users), with k item parameters (mirt's convention).
+    n_iterations
+        Steps of the EM algorithm, over all refits.
+    converged
+        Whether `criterion` ended at or below the tolerance.
+    criterion
+        Largest change of a slope or intercept in the last EM step (logits).
+    n_observations
+        Answers that the estimates rest on.
+    """
+
+    model: str
+    items: ItemParameters
+    abilities: Abilities
+    exclusions: tuple[Exclusion, ...]
+    prior: Prior
+    loglik: float
+    aic: float
+    bic: float
+    n_iterations: int
+    converged: bool
+    criterion: float
+    n_observations: int
+
+    def linked(self, constants: LinkingConstants) -> "Calibration":
+        """Return the same fit on the scale that the constants lead to; likelihood and fit are unchanged."""
+        return replace(
+            self,
+            items=constants.apply_items(self.items),
+            abilities=constants.apply_abilities(self.abilities),
+            prior=constants.apply_prior(self.prior),
+        )

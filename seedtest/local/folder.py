@@ -1,0 +1,101 @@
+"""The embedded stack's folder: what lies where below SEEDTEST_HOME."""
+
+import errno
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from seedtest.errors import StackError
+
+_WHY = {
+    errno.EACCES: "this user may not write there",
+    errno.EPERM: "this user may not write there",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EEXIST: "a file of that name is in the way",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.ENAMETOOLONG: "the path is too long",
+}
+
+
+@dataclass(frozen=True)
+class StackFolder:
+    """Paths below the home of one embedded stack."""
+
+    home: Path
+
+    @property
+    def run(self) -> Path:
+        """Lock, state and generated configuration of the running stack."""
+        return self.home / "run"
+
+    @property
+    def logs(self) -> Path:
+        """Log files of the processes, rotated."""
+        return self.home / "logs"
+
+    @property
+    def postgres(self) -> Path:
+        """PostgreSQL's data, or a symbolic link to them."""
+        return self.home / "postgres"
+
+    @property
+    def prefect(self) -> Path:
+        """PREFECT_HOME of the stack: the server's SQLite database."""
+        return self.home / "prefect"
+
+    @property
+    def results(self) -> Path:
+        """Persisted results of flow runs."""
+        return self.home / "results"
+
+    @property
+    def state_file(self) -> Path:
+        """What the last `up` found out and decided."""
+        return self.run / "stack.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by whoever starts or stops the stack."""
+        return self.run / "lock"
+
+    @property
+    def supervisor_config(self) -> Path:
+        """The generated configuration of supervisord."""
+        return self.run / "supervisord.conf"
+
+    @property
+    def key(self) -> str:
+        """Short name of this home for folders outside of it."""
+        return hashlib.sha256(bytes(self.home)).hexdigest()[:12]
+
+    def log(self, program: str) -> Path:
+        """Return the log file of one of the stack's programs."""
+        return self.logs / f"{program}.log"
+
+    def create(self) -> None:
+        """Make the folders; raise StackError when this user cannot write there.
+
+        A new home is closed to other users, except that root's PostgreSQL must pass through it.
+        """
+        make_writable_folder(self.home, mode=0o711 if os.geteuid() == 0 else 0o700)
+        for folder in (self.run, self.logs, self.prefect, self.results):
+            make_writable_folder(folder)
+
+
+def make_writable_folder(folder: Path, *, mode: int = 0o755) -> None:
+    """Create a folder if missing and prove that files can be made in it."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=mode, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        why = _WHY.get(error.errno or 0, error.strerror)
+        raise StackError(
+            f"The embedded stack cannot write to {folder}: {why}. "
+            "Name another folder in SEEDTEST_HOME, or make this one writable."
+        ) from error

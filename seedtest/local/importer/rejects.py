@@ -1,0 +1,88 @@
+"""The file of rejected rows: line, reason, and the row as it was."""
+
+import csv
+import hashlib
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+import polars as pl
+
+from seedtest.errors import ImportFileError
+from seedtest.local.importer.model import Reject
+
+OWN_COLUMNS = ("line", "reason")
+
+
+def default_rejects_path(folder: Path, source: Path) -> Path:
+    """Return where a file's rejects go unless told: the hash keeps apart files of the same name."""
+    digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8]
+    return folder / "rejects" / f"{source.stem}-{digest}.csv"
+
+
+class RejectsFile:
+    """Written aside and put in place by `keep`; without that, or without rejects, there is none."""
+
+    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
+        _require_replaceable(path)
+        self.path = path
+        self.count = 0
+        self._part = path.with_name(path.name + ".part")
+        self._columns = columns
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._part.unlink(missing_ok=True)
+
+    def add(self, rejects: tuple[Reject, ...]) -> None:
+        """Write rejects with the fields they have, however many."""
+        if rejects:
+            csv.writer(self._open()).writerows((each.line, each.reason, *each.fields) for each in rejects)
+            self.count += len(rejects)
+
+    def add_rows(self, lines: pl.Series, reasons: pl.Series, rows: pl.DataFrame) -> None:
+        """Write the rows whose reason is not null."""
+        is_bad = reasons.is_not_null()
+        bad = zip(lines.filter(is_bad), reasons.filter(is_bad), rows.filter(is_bad).rows(), strict=True)
+        self.add(tuple(Reject(line, reason, fields) for line, reason, fields in bad))
+
+    def keep(self) -> Path | None:
+        """Put the file in place and return where, or remove an older one when nothing was rejected."""
+        if self._file is None:
+            self.path.unlink(missing_ok=True)
+            return None
+        self._file.close()
+        self._part.replace(self.path)
+        return self.path
+
+    def _open(self) -> TextIO:
+        if self._file is None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # Bytes that could not be decoded leave as they came.
+                self._file = self._part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            except OSError as error:
+                raise ImportFileError(
+                    f"The rejects file {self.path} cannot be written: {error.strerror}. Name another with --rejects."
+                ) from error
+            csv.writer(self._file).writerow((*OWN_COLUMNS, *self._columns))
+        return self._file
+
+
+def _require_replaceable(path: Path) -> None:
+    """Raise ImportFileError when something else than an older rejects file is in the way."""
+    if not path.exists():
+        return
+    mark = ",".join(OWN_COLUMNS).encode()
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(mark)) == mark:
+                return
+    raise ImportFileError(f"{path} exists and is no rejects file. Name another with --rejects.")

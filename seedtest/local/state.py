@@ -1,0 +1,59 @@
+"""What `up` remembers in home/run/stack.json for the other commands and for the next `up`."""
+
+import os
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from seedtest.errors import StackError
+from seedtest.local.folder import StackFolder
+
+
+class StackState(BaseModel):
+    """Facts about the stack of one home.
+
+    The address of a database of somebody else's is not among them: it may hold a password.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path
+    started_at: datetime
+    prefect_api_url: str
+    prefect_version: str
+    # Port of our own Prefect server; None: PREFECT_API_URL named another server.
+    prefect_port: int | None
+    # Address of our own PostgreSQL; None: DATABASE_URL named another one.
+    database_url: str | None
+    postgres_version: str | None
+    # Digest of everything the processes were started with.
+    configuration: str
+    # Digest of the deployments registered last; None: none yet.
+    deployments: str | None = None
+
+
+def load_state(folder: StackFolder) -> StackState | None:
+    """Return the remembered state; None when there is none, StackError when it cannot be read."""
+    try:
+        return StackState.model_validate_json(folder.state_file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, OSError) as error:
+        raise StackError(
+            f"The state file {folder.state_file} cannot be read: {_first_line(error)}. "
+            "`seedtest up` writes it anew; no data are in it."
+        ) from error
+
+
+def save_state(folder: StackFolder, state: StackState) -> None:
+    """Replace the state file in one step, readable by this user only."""
+    handle, name = tempfile.mkstemp(dir=folder.run, prefix="stack-")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(state.model_dump_json(indent=2))
+    Path(name).replace(folder.state_file)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,98 @@
+"""Real parts for the tests: PostgreSQL, one migrated database a test."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from seedtest.db import migrate
+from seedtest.db.engine import create_engine
+from seedtest.local.postgres import EmbeddedPostgres
+from tests.debian_postgres import DebianPostgres
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+TEMPLATE = "template_seedtest"
+
+_numbers = itertools.count()
+Address = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of data and reference results beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared (real answers, reference results) is not beside this repository")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Address]:
+    """The wheel's PostgreSQL."""
+    with tempfile.TemporaryDirectory(prefix="seedtest-test-") as folder:
+        server = EmbeddedPostgres(Path(folder) / "home", durable=False)
+        server.start()
+        yield server.url
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def debian() -> Iterator[Address]:
+    """Debian's PostgreSQL, where it is installed."""
+    if not DebianPostgres.installed():
+        pytest.skip("Debian's PostgreSQL is not installed (apt-get install postgresql)")
+    with DebianPostgres() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def server(embedded: Address) -> Address:
+    """The server that tests use; the database's own tests run on both kinds."""
+    return embedded
+
+
+def _administer(address: Address, *statements: str) -> None:
+    engine = create_engine(address("postgres"), application_name="pytest")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def template(server: Address) -> str:
+    """A migrated database to copy, since copying costs less than migrating."""
+    _administer(server, f"CREATE DATABASE {TEMPLATE}")
+    migrate.upgrade(server(TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+def empty_database_url(server: Address) -> Iterator[str]:
+    """An empty database of the test's own, not migrated."""
+    name = f"empty_{os.getpid()}_{next(_numbers)}"
+    _administer(server, f"CREATE DATABASE {name}")
+    yield server(name)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(server: Address, template: str) -> Iterator[str]:
+    """A migrated, empty database of the test's own."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server(name)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on `database_url`."""
+    engine = create_engine(database_url, application_name="pytest")
+    yield engine
+    engine.dispose()
