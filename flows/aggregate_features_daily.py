@@ -3,7 +3,7 @@
 import datetime as dt
 
 import polars as pl
-from prefect import flow, get_run_logger
+from prefect import flow
 
 from flows.artifacts import progress, publish_summary, publish_table
 from flows.stage import (
@@ -14,6 +14,7 @@ from flows.stage import (
     log_dropped,
     resolve_date,
     resolve_settings,
+    run_logger,
     stage,
     timed,
 )
@@ -63,7 +64,7 @@ def _run(summary: StageSummary, settings: Settings, first: dt.date, last: dt.dat
         attempts = load_attempts(connection, Scope(first_day(first, NEEDS_DAYS_BEFORE + 1), last))
         fit = load_fit(connection)
         summary.dropped = count_left_out(connection, Scope(first, last))
-        get_run_logger().info("Loaded %d answers and %d calibrated items", attempts.height, len(fit.items))
+        run_logger().info("Loaded %d answers and %d calibrated items", attempts.height, len(fit.items))
         shown.reach("Loading answers")
         result = topic_features(
             attempts, first, last, items=fit.items, prior=fit.prior, repeats=settings.mirt_repeats
@@ -75,7 +76,7 @@ def _run(summary: StageSummary, settings: Settings, first: dt.date, last: dt.dat
         if not summary.dry_run:
             written = write_features(connection, result.rows, first, last)
             summary.counts |= written.described("feature rows")
-            get_run_logger().info("Features upsert completed: %s", written)
+            run_logger().info("Features upsert completed: %s", written)
         shown.reach("Writing features")
     return result
 

@@ -3,7 +3,7 @@
 import datetime as dt
 
 import polars as pl
-from prefect import flow, get_run_logger
+from prefect import flow
 
 from flows.artifacts import progress, publish_summary, publish_table
 from flows.stage import (
@@ -14,6 +14,7 @@ from flows.stage import (
     log_dropped,
     resolve_date,
     resolve_settings,
+    run_logger,
     stage,
     timed,
 )
@@ -66,7 +67,7 @@ def _run(summary: StageSummary, settings: Settings, last: dt.date) -> KpiResult:
         fit = load_fit(connection)
         abilities = load_abilities(connection, before=last + dt.timedelta(days=1))
         summary.dropped = count_left_out(connection, scope)
-        get_run_logger().info("Loaded %d answers and %d abilities", attempts.height, abilities.height)
+        run_logger().info("Loaded %d answers and %d abilities", attempts.height, abilities.height)
         shown.reach("Loading answers")
         result = weekly_kpis(
             attempts,
@@ -88,11 +89,11 @@ def _run(summary: StageSummary, settings: Settings, last: dt.date) -> KpiResult:
             "learners failed": len(result.failures),
             "KPI rows computed": result.rows.height,
         }
-        get_run_logger().info("KPIs: %d users processed, %d failed", processed, len(result.failures))
+        run_logger().info("KPIs: %d users processed, %d failed", processed, len(result.failures))
         if not summary.dry_run:
             written = write_kpis(connection, result.rows)
             summary.counts |= written.described("KPI rows")
-            get_run_logger().info("KPI upsert completed: %s", written)
+            run_logger().info("KPI upsert completed: %s", written)
         shown.reach("Writing KPIs")
     return result
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from sqlalchemy.engine import Engine
 
 from flows.artifacts import Progress, progress, publish_summary, publish_table
@@ -14,6 +14,7 @@ from flows.stage import (
     log_dropped,
     resolve_date,
     resolve_settings,
+    run_logger,
     stage,
     timed,
 )
@@ -70,13 +71,13 @@ def mirt_calibrate(
         with timed(StageSummary(stage=STAGE, date=plan.scope.last_day, dry_run=dry_run)) as summary:
             outcome = _run(summary, settings, plan)
     except SeedtestError as error:
-        get_run_logger().error("IRT calibration failed: %s", error)
+        run_logger().error("IRT calibration failed: %s", error)
         raise
     log_dropped(summary)
     publish_summary(summary)
     if outcome:
         _publish_tables(outcome)
-    get_run_logger().info("IRT calibration completed successfully")
+    run_logger().info("IRT calibration completed successfully")
     return summary
 
 
@@ -92,14 +93,14 @@ def _run(summary: StageSummary, settings: Settings, plan: CalibrationPlan) -> Ou
                 if summary.dry_run
                 else "No observations: nothing to fit"
             )
-            get_run_logger().info(why)
+            run_logger().info(why)
             summary.facts["outcome"] = why
             return None
         return _fit(summary, engine, answers, plan, shown)
 
 
 def _tell_loaded(summary: StageSummary, answers: Answers) -> None:
-    logger = get_run_logger()
+    logger = run_logger()
     plan, seeds = answers.plan, answers.seeds
     logger.info("Loaded %d observations from attempt VIEW", answers.loaded.height)
     logger.info("Loaded %d anchors/seeds from question.meta", len(seeds))
@@ -114,7 +115,7 @@ def _tell_loaded(summary: StageSummary, answers: Answers) -> None:
 def _fit(
     summary: StageSummary, engine: Engine, answers: Answers, plan: CalibrationPlan, shown: Progress
 ) -> Outcome:
-    logger = get_run_logger()
+    logger = run_logger()
 
     def on_step(step: int, loglik: float, change: float) -> None:
         logger.debug("EM step %d: log-likelihood %.3f, largest change %.2g", step, loglik, change)

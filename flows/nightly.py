@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
@@ -14,7 +14,7 @@ from flows.aggregate_features_daily import aggregate_features_daily
 from flows.artifacts import publish_table
 from flows.compute_daily_kpis import compute_daily_kpis
 from flows.mirt_calibrate import mirt_calibrate
-from flows.stage import StageSummary, resolve_date
+from flows.stage import StageSummary, resolve_date, run_logger
 from seedtest.version import code_version
 
 STAGE = "nightly"
@@ -55,7 +55,7 @@ def nightly(date: dt.date | None = None, dry_run: bool = False) -> list[StageSum
     parameters: dict[str, Any] = {"date": resolve_date(date), "dry_run": dry_run}
     summaries = [run_stage(name, parameters) for name in STAGES]
     _publish(summaries, parameters["date"])
-    get_run_logger().info("Nightly run for %s completed", parameters["date"])
+    run_logger().info("Nightly run for %s completed", parameters["date"])
     return summaries
 
 

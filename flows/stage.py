@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-from prefect import get_run_logger
+from prefect.context import FlowRunContext
+from prefect.logging.loggers import LoggingAdapter, flow_run_logger
 from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 from sqlalchemy.engine import Engine
 
 from seedtest.db.engine import create_engine, reachable
 from seedtest.db.locks import stage_lock
-from seedtest.errors import SeedtestError
+from seedtest.errors import ConfigurationError, SeedtestError
 from seedtest.settings import Settings
 
-RETRY_DELAY_SECS = 30
+RETRY_DELAY_SECS = 10
 DEADLINE_SECS = 7200
 
 # Prefect's form takes limits from the annotation, and the words from the flow's docstring ("Args:").
@@ -69,10 +70,18 @@ def resolve_settings(**overrides: Any) -> Settings:  # noqa: ANN401 (any field's
     return Settings().model_copy(update=given)
 
 
+def run_logger() -> LoggingAdapter:
+    """Return the logger of the flow run itself; Prefect's own would write to the task around a subflow."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise ConfigurationError("A stage's log belongs to its flow run; call the flow, not its function.")
+    return flow_run_logger(context.flow_run, context.flow)
+
+
 def log_dropped(summary: StageSummary) -> None:
     """Log what was left out and why, a line a reason."""
     for reason, count in summary.dropped.items():
-        get_run_logger().warning("Left out: %s: %d", reason, count)
+        run_logger().warning("Left out: %s: %d", reason, count)
 
 
 class _WithoutTraceback(logging.Filter):

@@ -104,10 +104,10 @@ def efficiency_evidence(answers: pl.DataFrame) -> pl.DataFrame:
 
     The continuous median of the known response times of correct answers.
     """
-    correct_ms = pl.col("response_time_ms").filter("correct")
+    ms, correct = pl.col("response_time_ms"), pl.col("correct")
     return answers.group_by("user_id").agg(
-        median_ms_recent=correct_ms.filter(RECENT.filter("correct")).median(),
-        median_ms_prev=correct_ms.filter(~RECENT.filter("correct")).median(),
+        median_ms_recent=ms.filter(correct & RECENT).median(),
+        median_ms_prev=ms.filter(correct & ~RECENT).median(),
     )
 
 

@@ -40,8 +40,8 @@ KPIS = tuple(bound.column for bound in KPI_BOUNDS)
 INPUT_BOUNDS = (
     Bound("theta", "rows of mirt_ability"),
     Bound("se", "rows of mirt_ability"),
-    Bound("target", "target_level in interest_goal"),
     Bound("lowest_priority", "priority in interest_goal", low=0),
+    Bound("target", "target_level in interest_goal"),
 )
 
 

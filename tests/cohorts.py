@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from seedtest.evidence import ABILITIES, GOALS
 from seedtest.irt import ItemParameters, Prior
+from seedtest.kpis import KpiResult, weekly_kpis
 from seedtest.windows import ATTEMPTS
 from tests import naive
 
@@ -34,9 +35,12 @@ BOUNDARY_DATES = (
     dt.date(2026, 11, 1),
     dt.date(2026, 10, 31),
 )
+DAY = dt.timedelta(days=1)
+THURSDAY = dt.date(2026, 11, 5)
+LAST_INSTANT = dt.time(23, 59, 59, 999_999)
 TIMES = (
     dt.time(),
-    dt.time(23, 59, 59, 999_999),
+    LAST_INSTANT,
     dt.time(12),
     dt.time(12, 0, 0, 1),
     dt.time(7, 31, 2, 123_456),
@@ -47,7 +51,7 @@ def at(day: dt.date, time: dt.time = dt.time(12)) -> dt.datetime:
     return dt.datetime.combine(day, time, dt.UTC)
 
 
-def answer(  # noqa: PLR0917 - an answer has that many facts
+def answer(
     completed_at: dt.datetime,
     item_id: str = "Q1",
     correct: bool = True,
@@ -98,6 +102,20 @@ def parameters(items: dict[str, naive.Item]) -> ItemParameters:
 
 def prior_of(fit: naive.Fit) -> Prior:
     return Prior(fit.prior_mean, fit.prior_sd)
+
+
+def run_kpis(cohort: naive.Cohort, date: dt.date = THURSDAY) -> KpiResult:
+    """The core's KPIs of a cohort."""
+    return weekly_kpis(
+        attempts_frame(cohort.answers),
+        date,
+        items=parameters(cohort.fit.items),
+        prior=prior_of(cohort.fit),
+        abilities=abilities_frame(cohort.abilities),
+        goals=goals_frame(cohort.goals),
+        default_target=cohort.default_target,
+        repeats=cohort.fit.repeats,
+    )
 
 
 # -- drawn cohorts ---------------------------------------------------------------------------------

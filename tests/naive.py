@@ -8,6 +8,8 @@ import datetime as dt
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Fit:
     items: dict[str, Item]
     prior_mean: float = 0.0
     prior_sd: float = 1.0
-    repeats: str = "first"
+    repeats: Literal["first", "latest", "all"] = "first"
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,8 @@ def improvement(answers: list[Answer], as_of: dt.date, fit: Fit) -> float | None
 def efficiency(answers: list[Answer], as_of: dt.date) -> float | None:
     medians = []
     for skip in (0, 28):
-        times = []
-        for answer in window(answers, as_of, 28, skip=skip):
-            if answer.correct and answer.response_time_ms is not None:
-                times.append(answer.response_time_ms)
+        correct = [answer for answer in window(answers, as_of, 28, skip=skip) if answer.correct]
+        times = [answer.response_time_ms for answer in correct if answer.response_time_ms is not None]
         if not times:
             return None
         medians.append(median(times))
@@ -196,9 +196,7 @@ def engagement(answers: list[Answer], as_of: dt.date) -> float | None:
     times = sorted({max(answer.completed_at for answer in session) for session in sessions.values()})
     gap = 0.5
     if len(times) >= 2:
-        gaps = [
-            (later - earlier) / dt.timedelta(days=1) for earlier, later in zip(times, times[1:], strict=False)
-        ]
+        gaps = [(later - earlier) / dt.timedelta(days=1) for earlier, later in pairwise(times)]
         gap = clamp(1 / mean(gaps))
     hints = [float(answer.hints) for answer in recent if answer.hints is not None]
     seconds = []

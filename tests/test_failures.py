@@ -9,7 +9,7 @@ def rows(user_ids: pl.Series) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("culprits", [set(), {"u0"}, {"u12"}, {"u3", "u4", "u9"}])
-def test_whose_data_raises_is_found_and_the_rest_comes_out(culprits):
+def test_whose_data_raises_is_found_and_the_rest_comes_out(culprits: set[str]) -> None:
     def compute(user_ids: pl.Series) -> pl.DataFrame:
         bad = sorted(culprits & set(user_ids))
         if bad:
@@ -24,7 +24,7 @@ def test_whose_data_raises_is_found_and_the_rest_comes_out(culprits):
     assert found.height == 13 - len(culprits)
 
 
-def test_a_single_learner_whose_data_raises_leaves_an_empty_frame():
+def test_a_single_learner_whose_data_raises_leaves_an_empty_frame() -> None:
     def compute(user_ids: pl.Series) -> pl.DataFrame:
         return rows(user_ids.str.to_integer().cast(pl.String))
 
@@ -33,7 +33,7 @@ def test_a_single_learner_whose_data_raises_leaves_an_empty_frame():
     assert [failure.user_id for failure in failures] == ["seven"]
 
 
-def test_an_error_that_is_no_learner_s_is_raised():
+def test_an_error_that_is_no_learner_s_is_raised() -> None:
     def compute(user_ids: pl.Series) -> pl.DataFrame:
         return rows(user_ids).select("missing")
 
@@ -41,7 +41,7 @@ def test_an_error_that_is_no_learner_s_is_raised():
         isolate(pl.Series("user_id", ["a", "b"]), compute)
 
 
-def test_an_outage_is_not_taken_for_bad_data():
+def test_an_outage_is_not_taken_for_bad_data() -> None:
     def compute(user_ids: pl.Series) -> pl.DataFrame:
         raise OSError("disk gone")
 

@@ -6,11 +6,20 @@ from hypothesis import given, settings
 
 from seedtest.features import NEEDS_DAYS_BEFORE, FeatureResult, topic_features
 from tests import naive
-from tests.cohorts import CALIBRATED, TOPICS, answer, at, attempts_frame, cohorts, parameters, prior_of
+from tests.cohorts import (
+    CALIBRATED,
+    DAY,
+    LAST_INSTANT,
+    TOPICS,
+    answer,
+    at,
+    attempts_frame,
+    cohorts,
+    parameters,
+    prior_of,
+)
 
-DAY = dt.timedelta(days=1)
 TODAY = dt.date(2028, 2, 29)
-LAST_INSTANT = dt.time(23, 59, 59, 999_999)
 
 
 def run(cohort: naive.Cohort, first_day: dt.date = TODAY, last_day: dt.date = TODAY) -> FeatureResult:
@@ -20,7 +29,7 @@ def run(cohort: naive.Cohort, first_day: dt.date = TODAY, last_day: dt.date = TO
         last_day,
         items=parameters(cohort.fit.items),
         prior=prior_of(cohort.fit),
-        repeats=cohort.fit.repeats,  # type: ignore[arg-type] - the naive side takes any text
+        repeats=cohort.fit.repeats,
     )
 
 
@@ -29,7 +38,7 @@ def one(answers: list[naive.Answer], items: dict[str, naive.Item] | None = None)
     return row
 
 
-def test_a_day_in_a_topic_by_hand():
+def test_a_day_in_a_topic_by_hand() -> None:
     answers = [
         answer(at(TODAY, dt.time()), "Q1", ms=1000, hints=2),
         answer(at(TODAY, dt.time(9)), "Q2", correct=False, ms=2000, hints=0),
@@ -68,17 +77,19 @@ def test_a_day_in_a_topic_by_hand():
         ((None,), None, None),
     ],
 )
-def test_times_are_rounded_to_whole_milliseconds_halves_up(times_ms, mean_ms, median_ms):
+def test_times_are_rounded_to_whole_milliseconds_halves_up(
+    times_ms: tuple[int | None, ...], mean_ms: int | None, median_ms: int | None
+) -> None:
     row = one([answer(at(TODAY), f"Q{k}", ms=ms, session_id="s", ordinal=k) for k, ms in enumerate(times_ms)])
     assert (row["avg_time_ms"], row["rt_median"]) == (mean_ms, median_ms)
 
 
-def test_times_beyond_32_bits_in_sum_have_a_mean():
+def test_times_beyond_32_bits_in_sum_have_a_mean() -> None:
     row = one([answer(at(TODAY), f"Q{k}", ms=2_000_000_000, session_id="s", ordinal=k) for k in range(3)])
     assert row["avg_time_ms"] == row["rt_median"] == 2_000_000_000
 
 
-def test_theta_rests_on_the_topic_s_answers_of_sixty_days():
+def test_theta_rests_on_the_topic_s_answers_of_sixty_days() -> None:
     inside = [answer(at(TODAY - 59 * DAY, dt.time()), "Q1"), answer(at(TODAY), "Q2", correct=False)]
     outside = [
         answer(at(TODAY - 60 * DAY, LAST_INSTANT), "Q3"),
@@ -93,14 +104,14 @@ def test_theta_rests_on_the_topic_s_answers_of_sixty_days():
     assert NEEDS_DAYS_BEFORE == 59
 
 
-def test_theta_is_null_without_a_calibrated_item_and_improvement_goes_by_accuracy():
+def test_theta_is_null_without_a_calibrated_item_and_improvement_goes_by_accuracy() -> None:
     row = one([answer(at(TODAY), "new1"), answer(at(TODAY - 14 * DAY), "new1", correct=False)], CALIBRATED)
     assert row["theta_estimate"] is None
     assert row["theta_sd"] is None
     assert row["improvement"] == pytest.approx(1 / 30)
 
 
-def test_improvement_is_restricted_to_the_topic():
+def test_improvement_is_restricted_to_the_topic() -> None:
     answers = [
         answer(at(TODAY), "Q1"),
         answer(at(TODAY - 14 * DAY), "Q1", topic_id="geometry", correct=False),
@@ -108,7 +119,7 @@ def test_improvement_is_restricted_to_the_topic():
     assert one(answers)["improvement"] is None
 
 
-def test_answers_without_a_topic_are_left_out_and_counted_within_the_range():
+def test_answers_without_a_topic_are_left_out_and_counted_within_the_range() -> None:
     answers = [
         answer(at(TODAY, dt.time()), topic_id=None),
         answer(at(TODAY, LAST_INSTANT), topic_id=None),
@@ -120,7 +131,7 @@ def test_answers_without_a_topic_are_left_out_and_counted_within_the_range():
     assert result.rows.is_empty()
 
 
-def test_no_answers_give_no_rows_of_the_same_columns():
+def test_no_answers_give_no_rows_of_the_same_columns() -> None:
     some = run(naive.Cohort([answer(at(TODAY))], naive.Fit(CALIBRATED))).rows
     none = run(naive.Cohort([], naive.Fit(CALIBRATED))).rows
     assert none.is_empty()
@@ -144,7 +155,7 @@ def two_months_of_answers() -> naive.Cohort:
     return naive.Cohort(answers, naive.Fit(CALIBRATED))
 
 
-def test_a_backfill_gives_the_bytes_of_the_nightly_runs():
+def test_a_backfill_gives_the_bytes_of_the_nightly_runs() -> None:
     cohort = two_months_of_answers()
     days = [TODAY - k * DAY for k in range(9, -1, -1)]
     nightly = pl.concat(run(cohort, day, day).rows for day in days).sort("user_id", "topic_id", "date")
@@ -153,14 +164,14 @@ def test_a_backfill_gives_the_bytes_of_the_nightly_runs():
     assert backfill.null_count().sum_horizontal().item() == 0
 
 
-def test_the_order_of_the_answers_changes_no_bit():
+def test_the_order_of_the_answers_changes_no_bit() -> None:
     cohort = two_months_of_answers()
     expected = run(cohort, TODAY - 6 * DAY).rows
     reverse = naive.Cohort(cohort.answers[::-1], cohort.fit)
     assert run(reverse, TODAY - 6 * DAY).rows.equals(expected)
 
 
-def test_no_more_days_than_said_are_needed():
+def test_no_more_days_than_said_are_needed() -> None:
     cohort = two_months_of_answers()
     first = TODAY - 3 * DAY
     oldest = at(first - NEEDS_DAYS_BEFORE * DAY, dt.time())
@@ -170,7 +181,7 @@ def test_no_more_days_than_said_are_needed():
 
 @settings(max_examples=200, deadline=None)
 @given(cohorts())
-def test_the_core_agrees_with_the_naive_implementation(drawn):
+def test_the_core_agrees_with_the_naive_implementation(drawn: tuple[naive.Cohort, dt.date]) -> None:
     cohort, date = drawn
     first = date - 6 * DAY
     result = run(cohort, first, date)

@@ -5,14 +5,23 @@ import pytest
 from hypothesis import given, settings
 
 from seedtest.irt import Prior
+from seedtest.settings import Repeats
 from seedtest.theta import counted, topic_abilities, window_theta
 from tests import naive
-from tests.cohorts import CALIBRATED, answer, at, attempts_frame, cohorts, parameters, prior_of
+from tests.cohorts import (
+    CALIBRATED,
+    DAY,
+    LAST_INSTANT,
+    answer,
+    at,
+    attempts_frame,
+    cohorts,
+    parameters,
+    prior_of,
+)
 
-DAY = dt.timedelta(days=1)
 TODAY = dt.date(2026, 12, 31)
 ITEMS = parameters(CALIBRATED)
-LAST_INSTANT = dt.time(23, 59, 59, 999_999)
 
 
 def windows(*rows: tuple[str, dt.date, dt.date]) -> pl.DataFrame:
@@ -55,18 +64,20 @@ REPEATED = attempts_frame(
         ("latest", [("ann", "Q1", "b", 2), ("ann", "Q2", "a", 1), ("bob", "Q2", "d", 1)]),
     ],
 )
-def test_one_answer_an_item_counts_by_time_then_result_then_ordinal(repeats, expected):
+def test_one_answer_an_item_counts_by_time_then_result_then_ordinal(
+    repeats: Repeats, expected: list[tuple[str, str, str, int]]
+) -> None:
     chosen = counted(REPEATED, repeats, ["user_id"]).sort("user_id", "item_id")
     assert chosen.select("user_id", "item_id", "result_id", "ordinal").rows() == expected
 
 
-def test_all_answers_count_when_asked():
+def test_all_answers_count_when_asked() -> None:
     assert (
         counted(REPEATED, "all", ["user_id"]).sort(REPEATED.columns).equals(REPEATED.sort(REPEATED.columns))
     )
 
 
-def test_the_first_answer_is_the_first_of_each_key():
+def test_the_first_answer_is_the_first_of_each_key() -> None:
     by_session = counted(REPEATED, "first", ["user_id", "session_id"])
     assert by_session.height == 5
 
@@ -74,7 +85,7 @@ def test_the_first_answer_is_the_first_of_each_key():
 # -- windows ---------------------------------------------------------------------------------------
 
 
-def test_a_window_takes_its_whole_days_and_nothing_else():
+def test_a_window_takes_its_whole_days_and_nothing_else() -> None:
     answers = [
         answer(at(TODAY - 2 * DAY, LAST_INSTANT), "Q1", False),
         answer(at(TODAY - DAY, dt.time()), "Q2", True),
@@ -92,7 +103,7 @@ def test_a_window_takes_its_whole_days_and_nothing_else():
     assert (row["n"], row["newest_at"]) == (2, at(TODAY, LAST_INSTANT))
 
 
-def test_the_first_answer_is_the_first_within_the_window():
+def test_the_first_answer_is_the_first_within_the_window() -> None:
     answers = attempts_frame(
         [
             answer(at(TODAY - 5 * DAY), "Q1", False),
@@ -109,7 +120,18 @@ def test_the_first_answer_is_the_first_within_the_window():
     assert scored["newest_at"].to_list() == [at(TODAY - 5 * DAY), at(TODAY - DAY)]
 
 
-def test_a_window_without_a_calibrated_answer_has_no_theta():
+@pytest.mark.parametrize(("repeats", "correct"), [("first", True), ("latest", False)])
+def test_answers_of_one_instant_are_ordered_within_a_window(repeats: Repeats, correct: bool) -> None:
+    mine = REPEATED.filter(user_id="ann", item_id="Q1")
+    for answers in (mine, mine.reverse()):
+        scored = window_theta(
+            answers, windows(("ann", TODAY, TODAY)), ITEMS, Prior(), repeats, by=["user_id"]
+        )
+        assert scored["n"].item() == 1
+        assert (scored["theta"].item() > 0) is correct
+
+
+def test_a_window_without_a_calibrated_answer_has_no_theta() -> None:
     answers = attempts_frame([answer(at(TODAY), "new1"), answer(at(TODAY), "Q1", user_id="bob")])
     scored = window_theta(
         answers,
@@ -125,14 +147,14 @@ def test_a_window_without_a_calibrated_answer_has_no_theta():
     assert scored.select("theta", "se", "newest_at").row(1) == (None, None, None)
 
 
-def test_before_the_first_calibration_no_window_has_a_theta():
+def test_before_the_first_calibration_no_window_has_a_theta() -> None:
     scored = window_theta(
         spread_answers(), windows(("ann", TODAY, TODAY)), parameters({}), Prior(), "all", by=["user_id"]
     )
     assert scored.select("theta", "se", "n").row(0) == (None, None, 0)
 
 
-def test_no_windows_give_no_rows():
+def test_no_windows_give_no_rows() -> None:
     scored = window_theta(spread_answers(), windows(), ITEMS, Prior(), "first", by=["user_id"])
     assert scored.columns == ["user_id", "first_day", "last_day", "theta", "se", "n", "newest_at"]
     assert scored.is_empty()
@@ -149,7 +171,7 @@ def many_windows() -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("repeats", ["first", "latest", "all"])
-def test_a_window_s_bits_do_not_depend_on_its_company(repeats):
+def test_a_window_s_bits_do_not_depend_on_its_company(repeats: Repeats) -> None:
     answers, frame = spread_answers(), many_windows()
     together = window_theta(answers, frame, ITEMS, Prior(), repeats, by=["user_id"])
     alone = [
@@ -159,7 +181,7 @@ def test_a_window_s_bits_do_not_depend_on_its_company(repeats):
 
 
 @pytest.mark.parametrize("answers_per_chunk", [1, 100, 1500])
-def test_cutting_into_chunks_changes_no_bit(answers_per_chunk):
+def test_cutting_into_chunks_changes_no_bit(answers_per_chunk: int) -> None:
     answers, frame = spread_answers(), many_windows()
     whole = window_theta(answers, frame, ITEMS, Prior(), "first", by=["user_id"])
     cut = window_theta(
@@ -168,7 +190,7 @@ def test_cutting_into_chunks_changes_no_bit(answers_per_chunk):
     assert cut.equals(whole)
 
 
-def test_the_order_of_the_answers_changes_no_bit():
+def test_the_order_of_the_answers_changes_no_bit() -> None:
     answers, frame = spread_answers(), many_windows()
     expected = window_theta(answers, frame, ITEMS, Prior(), "first", by=["user_id"])
     for seed in range(3):
@@ -179,7 +201,7 @@ def test_the_order_of_the_answers_changes_no_bit():
 # -- topics ----------------------------------------------------------------------------------------
 
 
-def test_topic_abilities_by_hand():
+def test_topic_abilities_by_hand() -> None:
     answers = [
         answer(at(TODAY - 59 * DAY, dt.time()), "Q1", True),
         answer(at(TODAY - 7 * DAY), "Q2", False),
@@ -202,14 +224,14 @@ def test_topic_abilities_by_hand():
 
 @settings(max_examples=100, deadline=None)
 @given(cohorts())
-def test_topic_abilities_agree_with_the_naive_implementation(drawn):
+def test_topic_abilities_agree_with_the_naive_implementation(drawn: tuple[naive.Cohort, dt.date]) -> None:
     cohort, date = drawn
     rows = topic_abilities(
         attempts_frame(cohort.answers),
         date,
         parameters(cohort.fit.items),
         prior_of(cohort.fit),
-        cohort.fit.repeats,  # type: ignore[arg-type] - the naive side takes any text
+        cohort.fit.repeats,
     )
     expected = {}
     for user_id, topic_id in sorted(

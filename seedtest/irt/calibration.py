@@ -12,7 +12,6 @@ from seedtest.errors import CalibrationError
 from seedtest.irt.answers import AnswerMatrix, answer_matrix
 from seedtest.irt.em import EmFit, Progress, Stopping, fit
 from seedtest.irt.exclusions import Exclusion
-from seedtest.irt.maximisation import clip_slopes
 from seedtest.irt.parameters import (
     STANDARD_NORMAL,
     Abilities,
@@ -24,7 +23,7 @@ from seedtest.irt.priors import THIN_ITEM_PRIORS, ItemPriors, Penalty
 from seedtest.irt.quadrature import DEFAULT_N_NODES, Quadrature, normal_grid
 from seedtest.irt.responses import Responses
 from seedtest.irt.results import Calibration
-from seedtest.irt.rules import judge, screen, unanswered
+from seedtest.irt.rules import judge, plausible, screen, unanswered
 from seedtest.irt.scoring import score_groups
 from seedtest.irt.standard_errors import item_information, parameter_errors
 
@@ -65,7 +64,8 @@ def calibrate(  # noqa: PLR0913 - the options of a calibration, all by keyword
     model
         `2PL`.
     start
-        Starting values by item id; items without one start at a = 1.
+        Starting values by item id; items without one, or with one that the rules would not let pass,
+        start at a = 1. They decide how long the fit takes, not where it ends (within `tolerance`).
     n_nodes
         Nodes of the even grid on [−6, 6] for the marginal likelihood, at least 11.
     max_iterations
@@ -131,11 +131,11 @@ class _Sample:
         right = np.bincount(self.responses.item[self.responses.correct], minlength=self.n.size)
         lines = np.stack([np.ones(self.n.size), logit((right + 0.5) / (self.n + 1))], axis=1)
         if start is not None:
-            usable = start.select(np.isfinite(start.a) & np.isfinite(start.b) & (start.a > 0))
+            usable = start.select(plausible(start))
             at = usable.index_of(self.responses.item_ids)
             known = np.stack([usable.a, -usable.a * usable.b], axis=1)[at[at >= 0]]
             lines[at >= 0] = known
-        return clip_slopes(lines)
+        return lines
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import numpy as np
 from seedtest.irt.em import EmFit
 from seedtest.irt.exclusions import Exclusion, ExclusionKind
 from seedtest.irt.maximisation import LARGEST_SLOPE, maximise
-from seedtest.irt.parameters import BoolArray, IntArray
+from seedtest.irt.parameters import BoolArray, IntArray, ItemParameters
 from seedtest.irt.priors import Penalty
 from seedtest.irt.responses import Responses
 
@@ -45,13 +45,13 @@ def screen(responses: Responses, min_responses: int) -> Verdict:
         "all answers are wrong": right == 0,
         "its learners answered no other item": ~_answered_among_others(responses, varied),
     }
-    return _verdict(responses.item_ids, n, [(mask, [text] * n_items) for text, mask in reasons.items()])
+    return _verdict(responses.item_ids, n, reasons)
 
 
 def judge(item_ids: tuple[str, ...], n: IntArray, fit: EmFit, penalty: Penalty) -> Verdict:
     """Leave out, after the fit, items whose estimates are no measurement.
 
-    - Discrimination below 0.05 (negative ones included), or run off to the bound of 10.
+    - Discrimination negative or below 0.05, or run off to the bound of 10.
     - Difficulty beyond ±10.
 
     A prior keeps a above zero whatever the answers say. So an item under a prior is judged, from 30
@@ -63,18 +63,19 @@ def judge(item_ids: tuple[str, ...], n: IntArray, fit: EmFit, penalty: Penalty) 
     b = np.divide(-d, a, out=np.zeros_like(a), where=a != 0)
     by_answers = maximise(fit.expectation.counts, fit.grid.nodes, fit.lines, Penalty.for_items(None, n))[:, 0]
     judged = np.where(penalty.applies & (n < ANSWERS_TO_JUDGE), a, np.minimum(a, by_answers))
-    reasons = [
-        (
-            judged < LOWEST_DISCRIMINATION,
-            [f"discrimination {x:.3g} is below {LOWEST_DISCRIMINATION}" for x in judged],
-        ),
-        (a >= LARGEST_SLOPE, [f"discrimination ran off to the bound of {LARGEST_SLOPE:g}"] * a.size),
-        (
-            np.abs(b) > LARGEST_DIFFICULTY,
-            [f"difficulty {x:.3g} is beyond ±{LARGEST_DIFFICULTY:g}" for x in b],
-        ),
-    ]
+    reasons = {
+        "discrimination is negative": judged < 0,
+        f"discrimination is below {LOWEST_DISCRIMINATION}": judged < LOWEST_DISCRIMINATION,
+        f"discrimination ran off to the bound of {LARGEST_SLOPE:g}": a >= LARGEST_SLOPE,
+        f"difficulty is beyond ±{LARGEST_DIFFICULTY:g}": np.abs(b) > LARGEST_DIFFICULTY,
+    }
     return _verdict(item_ids, n, reasons)
+
+
+def plausible(items: ItemParameters) -> BoolArray:
+    """Whether parameters lie where `judge` lets estimates be, (n_items,); not if they are NaN."""
+    discriminates = (items.a >= LOWEST_DISCRIMINATION) & (items.a < LARGEST_SLOPE)
+    return np.asarray(discriminates & (np.abs(items.b) <= LARGEST_DIFFICULTY))
 
 
 def unanswered(responses: Responses, calibrated: Responses) -> tuple[Exclusion, ...]:
@@ -98,12 +99,13 @@ def _answered_among_others(responses: Responses, considered: BoolArray) -> BoolA
     return among
 
 
-def _verdict(item_ids: tuple[str, ...], n: IntArray, reasons: list[tuple[BoolArray, list[str]]]) -> Verdict:
-    faults = np.stack([mask for mask, _ in reasons])
-    keep = np.asarray(~faults.any(axis=0))
-    first = faults.argmax(axis=0)
+def _verdict(item_ids: tuple[str, ...], n: IntArray, reasons: dict[str, BoolArray]) -> Verdict:
+    """Exclude an item for the first of the reasons that applies to it."""
+    faults = np.stack(list(reasons.values()))
+    texts = tuple(reasons)
+    out = faults.any(axis=0)
     exclusions = tuple(
-        Exclusion(ExclusionKind.ITEM, item_ids[at], reasons[first[at]][1][at], int(n[at]))
-        for at in np.flatnonzero(~keep)
+        Exclusion(ExclusionKind.ITEM, item_ids[at], texts[faults[:, at].argmax()], int(n[at]))
+        for at in np.flatnonzero(out)
     )
-    return Verdict(keep, exclusions)
+    return Verdict(np.logical_not(out), exclusions)

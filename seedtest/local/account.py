@@ -61,8 +61,13 @@ class Account:
 def server_account() -> Account:
     """Return the user PostgreSQL runs as; as root, create its account if missing."""
     if os.geteuid() != 0:
-        return Account(_own_name(), os.geteuid(), os.getegid())
+        return current_account()
     return _find(SERVER_ACCOUNT) or _create(SERVER_ACCOUNT)
+
+
+def current_account() -> Account:
+    """Return the user we are."""
+    return Account(_own_name(), os.geteuid(), os.getegid())
 
 
 def _own_name() -> str:

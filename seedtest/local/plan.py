@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 import platform
 import sys
 from collections.abc import Mapping
@@ -10,70 +11,133 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from seedtest.local.account import current_account
+from seedtest.local.addresses import External, own_prefect_api_url
 from seedtest.local.environment import stack_variables, with_inherited
 from seedtest.local.folder import StackFolder
 from seedtest.local.placement import place_sockets
-from seedtest.local.account import server_account
 from seedtest.local.ports import HOST
 from seedtest.local.postgres import EmbeddedPostgres, PreparedPostgres
 from seedtest.local.programs import POSTGRES, SERVER, WORKER, Program, configuration
+from seedtest.local.say import Say
 from seedtest.settings import Settings
 
 POOL = "seedtest-local"
 POOL_TYPE = "process"
-# Settings that the configuration shows, in whatever way they were written.
+# Parts of the configuration already, however they were written.
 _SHOWN_ELSEWHERE = {"seedtest_home", "seedtest_prefect_port", "database_url", "prefect_api_url"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A stack that can be launched."""
+    """A stack that can be launched: its folders and PostgreSQL's data exist."""
 
     folder: StackFolder
     # None: DATABASE_URL names another database.
     postgres: EmbeddedPostgres | None
-    # None: PREFECT_API_URL names another server.
+    postgres_version: str | None
+    # Port of our own Prefect server; None: PREFECT_API_URL names another one.
     port: int | None
     database_url: str
     prefect_api_url: str
     configuration: str
-    variables: Mapping[str, str]
+    environment: Mapping[str, str]
+    # Digest of everything the processes are started with.
     fingerprint: str
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment of the stack's processes."""
-        return with_inherited(self.variables, own_server=self.port is not None)
+    project: Path
 
 
-@dataclass(frozen=True)
-class External:
-    """Addresses of servers that are not the stack's own; None: the stack has its own."""
-
-    database_url: str | None
-    prefect_api_url: str | None
-
-
-def make_plan(
-    settings: Settings, folder: StackFolder, external: External, postgres: EmbeddedPostgres, *, 
-    port: int, project: Path
-) -> Plan:
-    """Prepare the folders and PostgreSQL's data, and return what is to be launched."""
-    prepared = postgres.prepare() if external.database_url is None else None
-    sockets = place_sockets(folder, server_account())
-    database_url = external.database_url or postgres.url()
-    prefect_api_url = external.prefect_api_url or f"http://{HOST}:{port}/api"
-    own_port = None if external.prefect_api_url else port
-    programs = _programs(folder, prepared, own_port, project)
-    text = configuration(folder, sockets, programs)
+def make_plan(settings: Settings, external: External, *, port: int | None, project: Path, say: Say) -> Plan:
+    """Prepare what the stack needs on disk, and return what is to be launched."""
+    folder = StackFolder(settings.home)
+    postgres = EmbeddedPostgres(folder.home, say=say) if external.database_url is None else None
+    prepared = postgres.prepare() if postgres else None
+    sockets = prepared.sockets.parent if prepared else place_sockets(folder, current_account())
+    database_url = external.database_url or EmbeddedPostgres(folder.home).url()
+    prefect_api_url = external.prefect_api_url or own_prefect_api_url(port or 0)
     variables = stack_variables(folder, prefect_api_url=prefect_api_url, database_url=database_url)
+    text = configuration(folder, sockets, _programs(folder, prepared, port, project))
     return Plan(
         folder=folder,
-        postgres=postgres if prepared else None,
-        port=own_port,
+        postgres=postgres,
+        postgres_version=prepared.version if prepared else None,
+        port=port,
         database_url=database_url,
         prefect_api_url=prefect_api_url,
         configuration=text,
-        variables=variables,
+        environment=with_inherited(variables, own_server=port is not None),
         fingerprint=_fingerprint(text, variables, settings),
+        project=project,
     )
+
+
+def _programs(
+    folder: StackFolder, prepared: PreparedPostgres | None, port: int | None, project: Path
+) -> tuple[Program, ...]:
+    """Return the programs of the stack; servers named in the environment are not among them."""
+    programs = [_worker(project)]
+    if prepared is not None:
+        programs.append(_postgres(prepared))
+    if port is not None:
+        programs.append(_server(folder, port))
+    return tuple(programs)
+
+
+def _postgres(prepared: PreparedPostgres) -> Program:
+    return Program(
+        name=POSTGRES,
+        command=tuple(prepared.command()),
+        priority=10,
+        autostart=True,
+        # Fast shutdown: sessions are disconnected, a checkpoint is written.
+        stop_signal="INT",
+        stop_patience_secs=60,
+        start_secs=1,
+        user=None if prepared.account.is_self else prepared.account.name,
+    )
+
+
+def _server(folder: StackFolder, port: int) -> Program:
+    return Program(
+        name=SERVER,
+        command=(*_prefect(), "server", "start", "--host", HOST, "--port", str(port)),
+        priority=20,
+        autostart=True,
+        stop_signal="TERM",
+        stop_patience_secs=15,
+        # It takes seconds until it finds that its port or its database cannot be used.
+        start_secs=10,
+        directory=folder.prefect,
+    )
+
+
+def _worker(project: Path) -> Program:
+    name = f"{POOL} on {platform.node()}"
+    options = ("--pool", POOL, "--type", POOL_TYPE, "--name", name, "--install-policy", "never")
+    return Program(
+        name=WORKER,
+        command=(*_prefect(), "worker", "start", *options),
+        priority=30,
+        # Started by `up` once the server answers.
+        autostart=False,
+        stop_signal="TERM",
+        stop_patience_secs=30,
+        start_secs=5,
+        directory=project,
+    )
+
+
+def _prefect() -> tuple[str, ...]:
+    return (sys.executable, "-m", "prefect")
+
+
+def _fingerprint(text: str, variables: Mapping[str, str], settings: Settings) -> str:
+    """Return a digest that changes when running processes are no longer what the settings ask for."""
+    plain = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in settings
+        if name not in _SHOWN_ELSEWHERE
+    }
+    prefect = importlib.metadata.version("prefect")
+    parts = [text, dict(variables), plain, prefect]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

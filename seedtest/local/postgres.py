@@ -78,13 +78,14 @@ class EmbeddedPostgres:
         else:
             create_cluster(binaries, account, data)
         sockets = place_sockets(self.folder, account) / "postgres"
+        if self.process() is None:
+            clear_stale_locks(data, sockets)
         return PreparedPostgres(account, binaries, data, sockets, durable=self._durable)
 
     def start(self) -> None:
         """Start the server unless it runs, wait until it answers, and create its database if missing."""
         prepared = self.prepare()
         if self.process() is None:
-            clear_stale_locks(prepared.data, prepared.sockets)
             self._launch(prepared)
         self.ensure_database()
 

@@ -95,6 +95,7 @@ class Worker(_Answer):
 
     name: str
     status: str
+    last_heartbeat_time: datetime | None = None
 
     @property
     def online(self) -> bool:

@@ -22,7 +22,6 @@ class StackState(BaseModel):
     home: Path
     started_at: datetime
     prefect_api_url: str
-    prefect_version: str
     # Port of our own Prefect server; None: PREFECT_API_URL named another server.
     prefect_port: int | None
     # Address of our own PostgreSQL; None: DATABASE_URL named another one.

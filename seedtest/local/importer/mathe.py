@@ -86,8 +86,9 @@ class MatheFormat:
         """Make up the times, one session a learner and day, and say so."""
         connection.execute(sa.text(PLACE), {"start": self.start, "days": self.days})
         end = self.start + dt.timedelta(days=self.days - 1)
-        return (
-            f"The file has no times. They are made up: each learner's answers are spread in file order over the "
-            f"{self.days} days from {self.start} to {end}, from {FIRST_HOUR}:00 UTC every {STEP_SECS // 60} "
-            "minutes, one session a learner and day.",
+        note = (
+            "The file has no times. They are made up: each learner's answers are spread in file order over "
+            f"the {self.days} days from {self.start} to {end}, each day from {FIRST_HOUR}:00 UTC every "
+            f"{STEP_SECS // 60} minutes, one session a learner and day."
         )
+        return (note,)

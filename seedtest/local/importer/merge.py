@@ -25,23 +25,26 @@ known AS (
         (e.question ->> 'question_id') COLLATE "C" AS item_id,
         (e.question ->> 'answered_at') COLLATE "C" AS answered_at,
         row_number() OVER (
-            PARTITION BY r.session_id, e.question ->> 'question_id', e.question ->> 'answered_at' ORDER BY e.ordinal
+            PARTITION BY r.session_id, e.question ->> 'question_id', e.question ->> 'answered_at'
+            ORDER BY e.ordinal
         ) AS repeat_no
     FROM exam_results AS r
-    CROSS JOIN LATERAL jsonb_array_elements(r.result_json -> 'questions') WITH ORDINALITY AS e (question, ordinal)
+    CROSS JOIN LATERAL jsonb_array_elements(r.result_json -> 'questions')
+        WITH ORDINALITY AS e (question, ordinal)
     WHERE r.session_id IN (SELECT session_id FROM stage_answer)
 ),
 merged AS (
     SELECT
         session_id, answered_at, ordinal, line, known.question AS old_question,
-        coalesce(known.question, '{}') || CASE WHEN line IS NULL THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object(
-            'question_id', item_id,
-            'is_correct', correct,
-            'time_spent_sec', trim_scale(response_time_ms / 1000.0),
-            'used_hints', hints,
-            'topic', topic_id,
-            'answered_at', answered_at
-        )) END AS question
+        coalesce(known.question, '{}') || CASE WHEN line IS NULL THEN '{}' ELSE
+            jsonb_strip_nulls(jsonb_build_object(
+                'question_id', item_id,
+                'is_correct', correct,
+                'time_spent_sec', trim_scale(response_time_ms / 1000.0),
+                'used_hints', hints,
+                'topic', topic_id,
+                'answered_at', answered_at
+            )) END AS question
     FROM known FULL JOIN fresh USING (session_id, item_id, answered_at, repeat_no)
 )
 SELECT
@@ -125,7 +128,7 @@ class Stored:
 
 def store(connection: Connection) -> Stored:
     """Merge the staged answers into their sessions and add the items that are not there."""
-    for statement in (TIMES, MERGE):
+    for statement in (TIMES, MERGE, "ANALYZE stage_session, stage_times"):
         connection.execute(sa.text(statement))
     connection.execute(sa.text(INSERT), {"source": SOURCE})
     connection.execute(sa.text(UPDATE))

@@ -34,7 +34,9 @@ class ParquetSource:
                 frame = rows.slice(start, batch_rows).collect(engine="streaming")
             except PolarsError as error:
                 raise _unreadable(self.path, error) from error
-            lines = pl.int_range(start + 1, start + 1 + frame.height, dtype=pl.Int64, eager=True)
+            lines = pl.int_range(start + 1, start + 1 + frame.height, dtype=pl.Int64, eager=True).alias(
+                "line"
+            )
             yield Batch(lines, frame, (), start + frame.height)
 
 

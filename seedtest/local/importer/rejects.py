@@ -70,7 +70,8 @@ class RejectsFile:
                 self._file = self._part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
             except OSError as error:
                 raise ImportFileError(
-                    f"The rejects file {self.path} cannot be written: {error.strerror}. Name another with --rejects."
+                    f"The rejects file {self.path} cannot be written: {error.strerror}. "
+                    "Name another with --rejects."
                 ) from error
             csv.writer(self._file).writerow((*OWN_COLUMNS, *self._columns))
         return self._file

@@ -28,8 +28,8 @@ CROSS JOIN LATERAL jsonb_array_elements(r.result_json -> 'questions') WITH ORDIN
 WHERE r.result_json ->> 'source' = :source
     AND r.session_id LIKE '{DERIVED_PREFIX}%'
     AND r.user_id IN (SELECT user_id FROM stage_answer WHERE session_id IS NULL)
-    AND r.updated_at >= (SELECT min(completed_at) FROM stage_answer WHERE session_id IS NULL) - CAST(:gap AS interval)
-    AND r.created_at <= (SELECT max(completed_at) FROM stage_answer WHERE session_id IS NULL) + CAST(:gap AS interval)
+    AND r.updated_at >= (SELECT min(completed_at) - CAST(:gap AS interval) FROM stage_answer)
+    AND r.created_at <= (SELECT max(completed_at) + CAST(:gap AS interval) FROM stage_answer)
 """
 
 # An answer that is there already stays in its session, whichever stretch of time this file covers.
@@ -52,13 +52,19 @@ FROM (
     SELECT
         line,
         coalesce(
-            first_value(session_id) OVER (PARTITION BY user_id, stretch ORDER BY session_id IS NULL, completed_at),
+            first_value(session_id) OVER (
+                PARTITION BY user_id, stretch ORDER BY session_id IS NULL, completed_at
+            ),
             '{DERIVED_PREFIX}' || md5(user_id || ' ' || CAST(
                 extract(epoch FROM min(completed_at) OVER (PARTITION BY user_id, stretch)) * 1000000 AS bigint
             ))
         ) AS session_id
     FROM (
-        SELECT *, count(*) FILTER (WHERE is_start) OVER (PARTITION BY user_id ORDER BY completed_at, line) AS stretch
+        SELECT
+            *,
+            count(*) FILTER (WHERE is_start) OVER (
+                PARTITION BY user_id ORDER BY completed_at, line
+            ) AS stretch
         FROM (
             SELECT
                 *,
@@ -87,7 +93,7 @@ SELECT
     s.line,
     CASE WHEN r.result_json ->> 'source' = :source
         THEN 'session ''' || s.session_id || ''' belongs to another learner in the database'
-        ELSE 'session ''' || s.session_id || ''' is in the database and was not imported; it is left as it is' END
+        ELSE 'session ''' || s.session_id || ''' is the platform''s own and is left as it is' END
 FROM stage_answer AS s
 JOIN exam_results AS r ON r.session_id = s.session_id
 WHERE r.result_json ->> 'source' IS DISTINCT FROM :source OR r.user_id IS DISTINCT FROM s.user_id
@@ -114,7 +120,8 @@ DROP_CONFLICTS = "DELETE FROM stage_answer WHERE line IN (SELECT line FROM stage
 
 COUNT_LONG = """
 SELECT count(*) FROM (
-    SELECT FROM stage_answer GROUP BY session_id HAVING max(completed_at) - min(completed_at) > CAST(:long AS interval)
+    SELECT FROM stage_answer
+    GROUP BY session_id HAVING max(completed_at) - min(completed_at) > CAST(:long AS interval)
 ) AS long_session
 """
 
@@ -143,10 +150,6 @@ def set_conflicts_aside(connection: Connection) -> None:
 def note_long_sessions(connection: Connection) -> tuple[str, ...]:
     """Note sessions of more than a day: all their answers count at the time of the last."""
     count = connection.scalar(sa.text(COUNT_LONG), {"long": LONG_SESSION})
-    return (
-        (
-            f"{count:,} sessions last more than a day; the attempt view dates all their answers to the last one.",
-        )
-        if count
-        else ()
-    )
+    if not count:
+        return ()
+    return (f"{count:,} sessions last over a day; the attempt view dates all their answers to the last one.",)

@@ -1,0 +1,167 @@
+"""Starting the embedded stack: PostgreSQL, a Prefect server with its UI, and a process worker."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from seedtest.db import migrate
+from seedtest.db.engine import create_engine, reachable
+from seedtest.errors import StackError
+from seedtest.local.addresses import external_addresses
+from seedtest.local.deployments import Registrar
+from seedtest.local.folder import StackFolder
+from seedtest.local.lock import stack_lock
+from seedtest.local.orphans import stop_orphans
+from seedtest.local.plan import POOL, POOL_TYPE, Plan, make_plan
+from seedtest.local.ports import choose_port
+from seedtest.local.prefect_api import PrefectApi
+from seedtest.local.programs import POSTGRES, SERVER, WORKER
+from seedtest.local.repair import close_dead_runs, skip_overdue_runs
+from seedtest.local.say import Say
+from seedtest.local.state import StackState, load_state, save_state
+from seedtest.local.stopping import shut_down
+from seedtest.local.supervisor import Supervisor
+from seedtest.local.waiting import PortTakenError, wait_for_postgres, wait_for_server, wait_for_worker
+from seedtest.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PROJECT = Path(__file__).resolve().parents[2]
+# Two stacks that start at once may choose the same free port; the loser chooses again.
+_PORT_ATTEMPTS = 5
+
+
+def up(settings: Settings, *, say: Say = logger.info, project: Path = PROJECT) -> StackState:
+    """Start the stack, or what is missing of it, and return once every part is healthy."""
+    folder = StackFolder(settings.home)
+    folder.create()
+    with stack_lock(folder, say):
+        return _Start(settings, folder, project, say).run()
+
+
+class _Start:
+    """One start of one stack, under its lock."""
+
+    def __init__(self, settings: Settings, folder: StackFolder, project: Path, say: Say) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._project = project
+        self._say = say
+        self._supervisor = Supervisor(folder)
+        self._state = self._remembered()
+        self._external = external_addresses(settings, self._state)
+
+    def run(self) -> StackState:
+        """Launch unless it runs already, and see every part healthy."""
+        self._require_external_server()
+        running = self._state if self._supervisor.answers() else None
+        plan = self._plan()
+        if running is not None and plan.fingerprint == running.configuration:
+            self._say(f"The stack in {self._folder.home} runs already: looking at each part")
+            self._bring_up(plan)
+            return self._register(plan, running)
+        if self._supervisor.answers():
+            self._say(f"The stack in {self._folder.home} runs with other settings: restarting it")
+            shut_down(self._folder, self._say)
+        return self._launch()
+
+    def _remembered(self) -> StackState | None:
+        """Return the state of the last start; a spoilt file is replaced, as it holds no data."""
+        try:
+            return load_state(self._folder)
+        except StackError as error:
+            self._say(str(error))
+            return None
+
+    def _require_external_server(self) -> None:
+        url = self._external.prefect_api_url
+        if url is not None:
+            with PrefectApi(url, patience_secs=5, say=self._say) as api:
+                api.version()
+
+    def _plan(self) -> Plan:
+        port = self._port() if self._external.prefect_api_url is None else None
+        return make_plan(self._settings, self._external, port=port, project=self._project, say=self._say)
+
+    def _port(self) -> int:
+        """Return the running server's port, else one to start it on."""
+        fixed = self._settings.seedtest_prefect_port
+        remembered = self._state.prefect_port if self._state else None
+        if remembered is not None and fixed in {None, remembered} and self._supervisor.answers():
+            return remembered
+        return choose_port(fixed, remembered)
+
+    def _launch(self) -> StackState:
+        """Start everything anew; unless all becomes healthy, leave nothing running."""
+        stop_orphans(self._folder, self._say)
+        self._say(f"Starting the stack in {self._folder.home}")
+        for _ in range(_PORT_ATTEMPTS):
+            plan = self._plan()
+            try:
+                return self._launch_once(plan)
+            except PortTakenError as error:
+                if self._settings.seedtest_prefect_port is not None:
+                    raise
+                self._say(f"{error} Taking the next free port")
+        raise StackError("No port for the Prefect server stayed free. Name one in SEEDTEST_PREFECT_PORT.")
+
+    def _launch_once(self, plan: Plan) -> StackState:
+        try:
+            self._supervisor.launch(plan.configuration, plan.environment)
+            state = self._save(plan)
+            self._bring_up(plan, is_new=True)
+        except BaseException:
+            shut_down(self._folder, self._say)
+            raise
+        return self._register(plan, state)
+
+    def _bring_up(self, plan: Plan, *, is_new: bool = False) -> None:
+        """Start what does not run, in the order of dependence, the slow server first."""
+        if plan.port is not None:
+            self._supervisor.start(SERVER)
+        if plan.postgres is not None:
+            self._supervisor.start(POSTGRES)
+            wait_for_postgres(self._folder, plan.postgres)
+            plan.postgres.ensure_database()
+        self._migrate(plan)
+        with self._api(plan) as api:
+            if plan.port is not None:
+                wait_for_server(self._folder, api, plan.port)
+                if is_new:
+                    close_dead_runs(api, POOL, self._say)
+                    skip_overdue_runs(api, POOL, self._say)
+            api.create_work_pool(POOL, POOL_TYPE)
+            self._supervisor.start(WORKER)
+
+    def _migrate(self, plan: Plan) -> None:
+        with reachable(create_engine(plan.database_url)):
+            migrate.upgrade(plan.database_url)
+
+    def _register(self, plan: Plan, state: StackState) -> StackState:
+        """Register the deployments and wait for the worker; the stack keeps running if that fails."""
+        with self._api(plan) as api:
+            registrar = Registrar(api, self._folder, plan.project, own_server=plan.port is not None)
+            digest = registrar.register(state.deployments, plan.environment, self._say)
+            registered = state.model_copy(update={"deployments": digest})
+            save_state(self._folder, registered)
+            wait_for_worker(self._folder, api, POOL)
+        return registered
+
+    def _api(self, plan: Plan) -> PrefectApi:
+        return PrefectApi(plan.prefect_api_url, say=self._say)
+
+    def _save(self, plan: Plan) -> StackState:
+        """Remember what has been launched."""
+        remembered = self._state.deployments if self._state else None
+        state = StackState(
+            home=self._folder.home,
+            started_at=datetime.now(UTC),
+            prefect_api_url=plan.prefect_api_url,
+            prefect_port=plan.port,
+            database_url=plan.database_url if plan.postgres else None,
+            postgres_version=plan.postgres_version,
+            configuration=plan.fingerprint,
+            deployments=remembered,
+        )
+        save_state(self._folder, state)
+        return state

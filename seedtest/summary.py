@@ -1,0 +1,75 @@
+"""What the database holds after a run, for a person who has just run it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from rich.table import Table
+from sqlalchemy.engine import Engine
+
+from seedtest.db.schema import Base
+from seedtest.errors import StackNotRunningError
+from seedtest.local.addresses import prefect_api_url
+from seedtest.settings import Settings
+
+LATEST = """
+SELECT
+    (SELECT count(*) FROM attempt_base) AS attempts,
+    (SELECT avg(theta) FROM mirt_ability_latest) AS mean_theta,
+    (SELECT avg(se) FROM mirt_ability_latest) AS mean_se,
+    (SELECT model_spec ->> 'version' FROM mirt_fit_meta ORDER BY fitted_at DESC LIMIT 1) AS version
+"""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Rows a table, the learners' mean ability, and the places to look at."""
+
+    rows: dict[str, int]
+    mean_theta: float | None
+    mean_se: float | None
+    version: str | None
+    ui: str | None
+    home: Path
+    database: str
+
+
+def summarise(engine: Engine, settings: Settings) -> Summary:
+    """Count and locate."""
+    with engine.connect() as connection:
+        latest = connection.execute(sa.text(LATEST)).one()
+        rows = {
+            name: int(connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
+            for name, table in Base.metadata.tables.items()
+        }
+    return Summary(
+        rows={"attempt (view)": latest.attempts} | {name: n for name, n in sorted(rows.items()) if n},
+        mean_theta=latest.mean_theta,
+        mean_se=latest.mean_se,
+        version=latest.version,
+        ui=_ui(settings),
+        home=settings.home,
+        database=engine.url.render_as_string(hide_password=True),
+    )
+
+
+def _ui(settings: Settings) -> str | None:
+    try:
+        return prefect_api_url(settings).removesuffix("/api")
+    except StackNotRunningError:
+        return None
+
+
+def render(summary: Summary) -> Table:
+    """Return the summary as a table."""
+    table = Table("", "", title="The pipeline's tables", show_header=False, title_justify="left")
+    for name, rows in summary.rows.items():
+        table.add_row(name, f"{rows:,} rows")
+    table.add_section()
+    if summary.mean_theta is not None:
+        mean = f"{summary.mean_theta:.3f} (mean SE {summary.mean_se:.3f}), scale {summary.version}"
+        table.add_row("mean θ of the learners", mean)
+    table.add_row("Prefect's UI", summary.ui or "not running: seedtest up")
+    table.add_row("data", str(summary.home))
+    table.add_row("database", summary.database)
+    return table
