@@ -5,7 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -23,11 +23,12 @@ from seedtest.db.calibrations import (
     write_question_parameters,
 )
 from seedtest.db.frames import Written
-from seedtest.irt import ExclusionKind, ItemParameters, Responses, calibrate
+from seedtest.irt import ExclusionKind, Responses, calibrate
 from seedtest.scale import Fit, Published, displacement, publish
 from seedtest.settings import LinkingMethod, Model, Repeats, Settings
-from seedtest.theta import counted, topic_abilities
+from seedtest.theta import TOPIC_THETA_DAYS, counted, topic_abilities
 from seedtest.version import code_version
+from seedtest.windows import first_day
 
 OnStep = Callable[[int, float, float], None]
 
@@ -100,11 +101,12 @@ class Answers:
 def load_answers(connection: Connection, plan: CalibrationPlan) -> Answers:
     """Read the answers in scope, the seeds of the questions and the fit in force."""
     loaded = load_attempts(connection, plan.scope, newest=plan.max_observations)
+    is_all = loaded.height < plan.max_observations
     return Answers(
         plan=plan,
         loaded=loaded,
         counted=counted(loaded, plan.repeats, by=["user_id"]),
-        n_in_scope=count_attempts(connection, plan.scope),
+        n_in_scope=loaded.height if is_all else count_attempts(connection, plan.scope),
         left_out=count_left_out(connection, plan.scope),
         seeds=load_seeds(connection),
         last=load_fit(connection),
@@ -136,12 +138,6 @@ class Outcome:
         fit = self.published.calibration
         verdict = "converged" if fit.converged else "did not converge"
         return f"{verdict} in {fit.n_iterations} iterations, last change {fit.criterion:.2g}"
-
-    @property
-    def reference(self) -> ItemParameters:
-        """The items whose scale the fit was linked to, or was to be."""
-        by_anchors = set(self.published.linking.used_ids) <= set(self.answers.seeds.anchors.item_ids)
-        return self.answers.seeds.anchors if by_anchors else self.answers.last.items
 
     def counts(self) -> dict[str, int]:
         """Return what the fit holds and leaves out."""
@@ -201,14 +197,14 @@ class Outcome:
 
     def linking_table(self) -> pl.DataFrame:
         """Return the items that carried the linking: difficulty before and now, displacement in logits."""
-        used, reference = self.published.linking.used_ids, self.reference
+        used, reference = self.published.linking.used_ids, self.published.reference
         now = self.published.calibration.items
         return pl.DataFrame(
             {
                 "item_id": list(used),
                 "b_reference": reference.b[reference.index_of(used)],
                 "b_now": now.b[now.index_of(used)],
-                "displacement": displacement(self.published, reference),
+                "displacement": displacement(self.published),
             },
             schema_overrides={"item_id": pl.String},
         )
@@ -243,7 +239,7 @@ def write_outcome(
         ),
         ability_as_of=used.group_by("user_id").agg(as_of=pl.col("completed_at").max()),
         topic_abilities=topic_abilities(
-            answers.loaded, plan.scope.last_day, fit.items, fit.prior, plan.repeats
+            _topic_answers(connection, answers), plan.scope.last_day, fit.items, fit.prior, plan.repeats
         ),
         retention_days=plan.retention_days,
         min_responses=plan.min_responses,
@@ -252,6 +248,15 @@ def write_outcome(
         changed = write_question_parameters(connection, fit.items, plan.model, published.version)
         written["question.meta"] = Written(changed=changed, unchanged=len(fit.items) - changed)
     return written
+
+
+def _topic_answers(connection: Connection, answers: Answers) -> pl.DataFrame:
+    """Return the answers behind topic θ: always of its own 60 days, however few days were fitted."""
+    scope = answers.plan.scope
+    start = first_day(scope.last_day, TOPIC_THETA_DAYS)
+    if scope.first_day <= start and answers.loaded.height == answers.n_in_scope:
+        return answers.loaded
+    return load_attempts(connection, replace(scope, first_day=start))
 
 
 def _model_spec(outcome: Outcome) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class Published:
         Whether the scale is, directly or through earlier fits, the anchors'.
     linking
         How the fit was linked, or the attempt that failed.
+    reference
+        The items that `linking` looked for: the anchors, or those of the last fit.
     n_anchors
         Anchors that are in the data and were kept.
     reason
@@ -58,6 +60,7 @@ class Published:
     scale: Scale
     on_anchors: bool
     linking: Linking
+    reference: ItemParameters
     n_anchors: int
     reason: str | None
 
@@ -77,34 +80,42 @@ def publish(free: Calibration, anchors: ItemParameters, last: Fit, method: str) 
        scale; a new version says that its θ cannot be compared with earlier ones.
     """
     by_anchors = link(free.items, anchors, method)
-    n_anchors = len(by_anchors.used_ids)
+    own = _on_its_own(free, by_anchors, anchors, last)
     if by_anchors.constants is not None:
-        # Anchors that come later than a free fit move the scale: a new name, once.
-        version = last.version if last.is_first or last.on_anchors else next_version(last.version)
-        return _linked(free, by_anchors, version, Scale.ANCHORS, n_anchors)
-    reason = f"anchors: {by_anchors.reason}"
-    if last.is_first:
-        return _unlinked(free, by_anchors, last.version, n_anchors, reason)
-    if n_anchors >= MIN_COMMON_ITEMS:
-        return _unlinked(free, by_anchors, next_version(last.version), n_anchors, reason)
+        return replace(
+            own,
+            calibration=free.linked(by_anchors.constants),
+            # Anchors that come later than a free fit move the scale: a new name, once.
+            version=last.version if last.on_anchors else own.version,
+            scale=Scale.ANCHORS,
+            on_anchors=True,
+            reason=None,
+        )
+    if last.is_first or own.n_anchors >= MIN_COMMON_ITEMS:
+        return own
     by_items = link(free.items, last.items, method)
+    tried = replace(own, linking=by_items, reference=last.items)
     if by_items.constants is None:
-        reason = f"{reason}; items of the last fit: {by_items.reason}"
-        return _unlinked(free, by_items, next_version(last.version), n_anchors, reason)
-    published = _linked(free, by_items, last.version, Scale.LAST_FIT, n_anchors)
-    return replace(published, on_anchors=last.on_anchors, reason=reason)
+        return replace(tried, reason=f"{own.reason}; items of the last fit: {by_items.reason}")
+    return replace(
+        tried,
+        calibration=free.linked(by_items.constants),
+        version=last.version,
+        scale=Scale.LAST_FIT,
+        on_anchors=last.on_anchors,
+    )
 
 
-def _linked(free: Calibration, linking: Linking, version: str, scale: Scale, n_anchors: int) -> Published:
-    constants = linking.constants
-    calibration = free.linked(constants) if constants else free
-    on_anchors = scale is Scale.ANCHORS
-    return Published(calibration, version, scale, on_anchors, linking, n_anchors, reason=None)
-
-
-def _unlinked(free: Calibration, linking: Linking, version: str, n_anchors: int, reason: str) -> Published:
+def _on_its_own(free: Calibration, by_anchors: Linking, anchors: ItemParameters, last: Fit) -> Published:
     return Published(
-        free, version, Scale.OWN, on_anchors=False, linking=linking, n_anchors=n_anchors, reason=reason
+        calibration=free,
+        version=last.version if last.is_first else next_version(last.version),
+        scale=Scale.OWN,
+        on_anchors=False,
+        linking=by_anchors,
+        reference=anchors,
+        n_anchors=len(by_anchors.used_ids),
+        reason=f"anchors: {by_anchors.reason}",
     )
 
 
@@ -114,7 +125,7 @@ def next_version(version: str) -> str:
     return f"{numbered[1]}{int(numbered[2]) + 1}" if numbered else f"{version}-2"
 
 
-def displacement(published: Published, reference: ItemParameters) -> FloatArray:
+def displacement(published: Published) -> FloatArray:
     """Return b − b_reference (logits) of the items that carried the linking, (n_used,)."""
-    used, fitted = published.linking.used_ids, published.calibration.items
+    used, fitted, reference = published.linking.used_ids, published.calibration.items, published.reference
     return np.asarray(fitted.b[fitted.index_of(used)] - reference.b[reference.index_of(used)])

@@ -17,7 +17,10 @@ LinkingMethod = Literal["mean-sigma", "mean-mean"]
 class Settings(BaseSettings):
     """What the environment decides; every field's name in upper case is its variable."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+    # An error that showed the value it refuses could show a password.
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL to work on; unset: the embedded stack's own"
@@ -38,7 +41,7 @@ class Settings(BaseSettings):
         60.0, ge=0, description="Seconds a stage waits for another run of it before it gives up"
     )
     statement_timeout_secs: int = Field(
-        3600, ge=1, description="Longest time in seconds that one SQL statement may take"
+        3600, ge=1, le=2_147_483, description="Longest time in seconds that one SQL statement may take"
     )
 
     mirt_model: Model = Field("2PL", description="Item response model of the calibration")

@@ -1,16 +1,16 @@
 """The operators' checks after a run: each a pure verdict on measured values."""
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from seedtest.windows import first_day
+
 MEASUREMENTS = """
 SELECT
-    (SELECT count(*) FROM attempt_base WHERE completed_at >= :first AND completed_at < :end) AS answers,
+    (SELECT count(*) FROM attempt_base WHERE completed_at >= :start AND completed_at < :end) AS answers,
     (SELECT count(*) FROM question
         WHERE meta -> 'tags' @> '["anchor"]' AND jsonb_typeof(meta -> 'irt') = 'object') AS anchors,
     (SELECT count(*) FROM mirt_item_params) AS items,
@@ -19,12 +19,12 @@ SELECT
     (SELECT metrics -> 'converged' FROM mirt_fit_meta ORDER BY fitted_at DESC LIMIT 1) AS converged,
     (SELECT model_spec ->> 'version' FROM mirt_fit_meta ORDER BY fitted_at DESC LIMIT 1) AS version,
     (SELECT count(*) FROM features_topic_daily WHERE date BETWEEN :first AND :date) AS features,
-    (SELECT max(date) FROM features_topic_daily WHERE date <= :date) AS newest_feature,
+    (SELECT max(date) FROM features_topic_daily WHERE date BETWEEN :first AND :date) AS newest_feature,
     (SELECT max((completed_at AT TIME ZONE 'UTC')::date) FROM attempt_base
-        WHERE completed_at < :end AND topic_id IS NOT NULL) AS newest_answer,
+        WHERE completed_at >= :start AND completed_at < :end AND topic_id IS NOT NULL) AS newest_answer,
     (SELECT count(*) FROM weekly_kpi WHERE week_start = :week) AS kpis,
     (SELECT count(DISTINCT user_id) FROM attempt_base
-        WHERE completed_at >= :kpi_first AND completed_at < :end) AS active_users
+        WHERE completed_at >= :kpi_start AND completed_at < :end) AS active_users
 """
 FEATURE_DAYS = 7
 KPI_DAYS = 56
@@ -42,6 +42,28 @@ class Expectations:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What the database holds as of the end of a day.
+
+    `answers`, `features` and the newest day of each are of the last FEATURE_DAYS; `newest_answer` is of
+    those in a topic, which alone make features. `active_users` answered in the last KPI_DAYS.
+    """
+
+    answers: int
+    anchors: int
+    items: int
+    users: int
+    fitted_at: dt.datetime | None
+    converged: bool | None
+    version: str | None
+    features: int
+    newest_feature: dt.date | None
+    newest_answer: dt.date | None
+    kpis: int
+    active_users: int
+
+
+@dataclass(frozen=True)
 class Check:
     """One verdict; `resolution` says what to do when it is not ok."""
 
@@ -51,49 +73,103 @@ class Check:
     resolution: str
 
 
-def measure(connection: Connection, date: dt.date) -> dict[str, Any]:
+def measure(connection: Connection, date: dt.date) -> Measured:
     """Return the values that the checks judge, as of the end of `date` (UTC)."""
-    end = dt.datetime.combine(date + dt.timedelta(days=1), dt.time(), dt.UTC)
+    first = first_day(date, FEATURE_DAYS)
     bounds = {
         "date": date,
-        "end": end,
-        "first": date - dt.timedelta(days=FEATURE_DAYS - 1),
-        "kpi_first": end - dt.timedelta(days=KPI_DAYS),
+        "first": first,
+        "start": _midnight(first),
+        "kpi_start": _midnight(first_day(date, KPI_DAYS)),
+        "end": _midnight(date + dt.timedelta(days=1)),
         "week": date - dt.timedelta(days=date.weekday()),
     }
-    return dict(connection.execute(sa.text(MEASUREMENTS), bounds).mappings().one())
+    return Measured(**connection.execute(sa.text(MEASUREMENTS), bounds).one()._asdict())
 
 
-def judge(measured: Mapping[str, Any], expected: Expectations, now: dt.datetime) -> list[Check]:
+def judge(measured: Measured, expected: Expectations, now: dt.datetime) -> list[Check]:
     """Return a verdict on each measured value."""
-    age = _age_hours(measured["fitted_at"], now)
     return [
-        _at_least("answers", measured["answers"], expected.min_answers,
-                  f"answers of the last {FEATURE_DAYS} days", "check that the platform writes exam_results"),
-        _at_least("anchors", measured["anchors"], expected.min_anchors,
-                  "anchors with parameters", "tag questions with 'anchor' and give them meta.irt, or expect fewer"),
-        _at_least("items", measured["items"], expected.min_items,
-                  "calibrated items", "run mirt-calibrate and read its excluded items"),
-        _at_least("users", measured["users"], expected.min_users,
-                  "learners with an ability", "run mirt-calibrate"),
-        Check("calibration fresh", age is not None and age <= expected.max_age_hours,
-              "never fitted" if age is None else f"fitted {age:.1f} h ago; {expected.max_age_hours:g} h allowed",
-              "run mirt-calibrate, and look why its schedule did not"),
-        Check("calibration converged", measured["converged"] is True,
-              f"converged: {measured['converged']}, scale {measured['version']}", "read the fit's artifact"),
-        _at_least("features", measured["features"], 1,
-                  f"feature rows of the last {FEATURE_DAYS} days", "run aggregate-features-daily"),
-        Check("features fresh", measured["newest_feature"] == measured["newest_answer"],
-              f"newest feature {measured['newest_feature']}, newest answer in a topic {measured['newest_answer']}",
-              "run aggregate-features-daily for the days between"),
-        _at_least("KPIs", measured["kpis"], max(1, measured["active_users"]),
-                  "learners with KPIs this week", "run compute-daily-kpis and read its failures"),
-    ]  # fmt: skip
+        *_judge_sources(measured, expected),
+        *_judge_calibration(measured, expected, now),
+        *_judge_results(measured),
+    ]
+
+
+def _judge_sources(measured: Measured, expected: Expectations) -> list[Check]:
+    return [
+        _at_least(
+            "answers",
+            measured.answers,
+            expected.min_answers,
+            f"answers of the last {FEATURE_DAYS} days",
+            "check that the platform writes exam_results",
+        ),
+        _at_least(
+            "anchors",
+            measured.anchors,
+            expected.min_anchors,
+            "anchors with parameters",
+            "tag questions with 'anchor' and give them meta.irt, or expect fewer",
+        ),
+    ]
+
+
+def _judge_calibration(measured: Measured, expected: Expectations, now: dt.datetime) -> list[Check]:
+    read_exclusions = "run mirt-calibrate and read its excluded items"
+    return [
+        _at_least("items", measured.items, expected.min_items, "calibrated items", read_exclusions),
+        _at_least(
+            "users", measured.users, expected.min_users, "learners with an ability", "run mirt-calibrate"
+        ),
+        _judge_age(measured.fitted_at, expected.max_age_hours, now),
+        Check(
+            "calibration converged",
+            measured.converged is True,
+            f"converged: {measured.converged}, scale {measured.version}",
+            "read the fit's artifact",
+        ),
+    ]
+
+
+def _judge_age(fitted_at: dt.datetime | None, max_age_hours: float, now: dt.datetime) -> Check:
+    resolution = "run mirt-calibrate, and look why its schedule did not"
+    if fitted_at is None:
+        return Check("calibration fresh", ok=False, detail="never fitted", resolution=resolution)
+    age_hours = (now - fitted_at).total_seconds() / 3600
+    detail = f"fitted {age_hours:.1f} h ago; {max_age_hours:g} h allowed"
+    return Check("calibration fresh", age_hours <= max_age_hours, detail, resolution)
+
+
+def _judge_results(measured: Measured) -> list[Check]:
+    return [
+        _at_least(
+            "features",
+            measured.features,
+            # Days without an answer in a topic have no features to show.
+            0 if measured.newest_answer is None else 1,
+            f"feature rows of the last {FEATURE_DAYS} days",
+            "run aggregate-features-daily",
+        ),
+        Check(
+            "features fresh",
+            measured.newest_feature == measured.newest_answer,
+            f"newest feature {measured.newest_feature}, newest answer in a topic {measured.newest_answer}",
+            "run aggregate-features-daily for the days between",
+        ),
+        _at_least(
+            "KPIs",
+            measured.kpis,
+            measured.active_users,
+            "learners with KPIs this week",
+            "run compute-daily-kpis and read its failures",
+        ),
+    ]
 
 
 def _at_least(name: str, found: int, wanted: int, what: str, resolution: str) -> Check:
     return Check(name, found >= wanted, f"{found:,} {what}; {wanted:,} expected", resolution)
 
 
-def _age_hours(moment: dt.datetime | None, now: dt.datetime) -> float | None:
-    return None if moment is None else (now - moment).total_seconds() / 3600
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), dt.UTC)

@@ -82,6 +82,40 @@ def test_the_days_that_callers_must_load_are_enough() -> None:
         assert oldest <= completed - 55 * DAY
 
 
+def test_improvement_by_theta_takes_each_window_s_own_answers() -> None:
+    items = list(CALIBRATED)[:6]
+    days = (THURSDAY, THURSDAY - 13 * DAY, THURSDAY - 14 * DAY, THURSDAY - 27 * DAY)
+    times = (LAST_INSTANT, dt.time(), LAST_INSTANT, dt.time())
+    # Three items at each end of each window: only whole windows reach five.
+    answers = [
+        answer(at(day, time), item_id, correct=k < 2, session_id=f"s{k}", ordinal=n)
+        for k, (day, time) in enumerate(zip(days, times, strict=True))
+        for n, item_id in enumerate(items[:3] if k % 2 else items[3:])
+    ]
+    fit = naive.Fit(CALIBRATED)
+    recent, prev = naive.eap(answers[:6], fit), naive.eap(answers[6:], fit)
+    assert recent.theta is not None
+    assert recent.se is not None
+    assert prev.theta is not None
+    expected = (recent.theta - prev.theta) * 6 / 30 * (1 - min(0.5, 1.96 * recent.se))
+    outside = [
+        answer(at(THURSDAY - 28 * DAY), "Q7"),
+        answer(at(THURSDAY + DAY, dt.time()), "Q7", correct=False),
+    ]
+    rows = run_kpis(naive.Cohort(answers + outside, fit)).rows
+    assert rows["I_t"][1] == pytest.approx(expected, abs=1e-12)
+
+
+def test_goal_probability_of_a_learner_without_a_goal_is_for_the_default_target() -> None:
+    cohort = naive.Cohort(
+        [answer(at(THURSDAY))],
+        naive.Fit({}),
+        [naive.Ability("ann", 0.7, 0.5, at(MONDAY), at(MONDAY))],
+        default_target=0.7,
+    )
+    assert run_kpis(cohort).rows["P"].to_list() == [None, 0.5]
+
+
 def test_no_answers_give_no_rows() -> None:
     result = run_kpis(naive.Cohort([], naive.Fit(CALIBRATED)))
     assert result.rows.columns == ["user_id", "week_start", "as_of", *KPIS]

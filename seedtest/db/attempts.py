@@ -65,12 +65,13 @@ LEFT_OUT = """
 SELECT
     count(*) FILTER (WHERE coalesce(user_id, '') = ''),
     count(*) FILTER (WHERE user_id <> '' AND status = 'failed'),
-    count(*) FILTER (WHERE user_id <> '' AND status <> 'failed' AND n_elements IS NULL),
-    coalesce(sum(n_elements - n_usable) FILTER (WHERE user_id <> '' AND status <> 'failed'), 0)
+    count(*) FILTER (WHERE is_read AND n_elements IS NULL),
+    coalesce(sum(n_elements - n_usable) FILTER (WHERE is_read), 0)
 FROM (
     SELECT
         user_id,
         status,
+        user_id <> '' AND status IS DISTINCT FROM 'failed' AS is_read,
         CASE WHEN jsonb_typeof(result_json -> 'questions') = 'array'
             THEN jsonb_array_length(result_json -> 'questions') END AS n_elements,
         CASE WHEN jsonb_typeof(result_json -> 'questions') = 'array' THEN (

@@ -11,7 +11,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from seedtest.db.frames import UTC_TIME, Schema, Written, read_frame, stage, upsert
+from seedtest.db.frames import Schema, Written, read_frame, stage, upsert
 from seedtest.db.schema import (
     Base,
     MirtAbility,
@@ -20,6 +20,7 @@ from seedtest.db.schema import (
     MirtItemParamsHistory,
     StudentTopicTheta,
 )
+from seedtest.evidence import ABILITIES, GOALS
 from seedtest.irt import Abilities, Calibration, ExclusionKind, ItemParameters, Prior
 from seedtest.scale import FIRST_VERSION, Fit
 
@@ -27,10 +28,13 @@ logger = logging.getLogger(__name__)
 
 PARAMETERS = ("a", "b", "c", "se_a", "se_b", "se_c", "n")
 _PARAMETER_SCHEMA: Schema = {"item_id": pl.String, **dict.fromkeys(PARAMETERS, pl.Float64)}
+# A value that is no number, or none that a double holds, counts as missing: the platform writes
+# question.meta, not we. A CASE tests in its order, so no cast meets what it cannot take.
 _PARAMETER_COLUMNS = ", ".join(
-    # A value that is no number counts as missing: the platform writes question.meta, not we.
-    f"CASE WHEN jsonb_typeof({{params}} -> '{name}') = 'number'"
-    f" THEN ({{params}} ->> '{name}')::double precision END AS {name}"
+    f"CASE WHEN jsonb_typeof({{params}} -> '{name}') <> 'number' THEN NULL"
+    f" WHEN abs(({{params}} -> '{name}')::numeric) BETWEEN 1e-300 AND 1e15"
+    f" OR ({{params}} -> '{name}')::numeric = 0"
+    f" THEN ({{params}} -> '{name}')::double precision END AS {name}"
     for name in PARAMETERS
 )
 
@@ -67,7 +71,7 @@ def load_seeds(connection: Connection) -> Seeds:
     frame = read_frame(
         connection,
         "SELECT id AS item_id, meta -> 'tags' @> '[\"anchor\"]' AS anchor, "
-        + _PARAMETER_COLUMNS.format(params="(meta -> 'irt')").replace("%", "%%")
+        + _PARAMETER_COLUMNS.format(params="(meta -> 'irt')")
         + " FROM question WHERE jsonb_typeof(meta -> 'irt') = 'object'",
         {**_PARAMETER_SCHEMA, "anchor": pl.Boolean},
     ).filter(pl.col("a").is_not_null() & pl.col("b").is_not_null())
@@ -82,24 +86,12 @@ def _item_parameters(frame: pl.DataFrame) -> ItemParameters:
     return ItemParameters(tuple(frame["item_id"]), **{**columns, "n": columns["n"].astype(np.int64)})
 
 
-ABILITIES = {
-    "user_id": pl.String,
-    "theta": pl.Float64,
-    "se": pl.Float64,
-    "as_of": UTC_TIME,
-    "fitted_at": UTC_TIME,
-}
-
-
 def load_abilities(connection: Connection, before: dt.date) -> pl.DataFrame:
     """Return the history of abilities whose newest answer is from before this day."""
     columns = ", ".join(ABILITIES)
     query = f"SELECT {columns} FROM mirt_ability WHERE as_of < %(before)s"
     start = dt.datetime.combine(before, dt.time(), dt.UTC)
     return read_frame(connection, query, ABILITIES, {"before": start}).sort("user_id", "as_of", "fitted_at")
-
-
-GOALS = {"user_id": pl.String, "topic_id": pl.String, "target_level": pl.Float64, "priority": pl.Int32}
 
 
 def load_goals(connection: Connection) -> pl.DataFrame:
@@ -224,8 +216,11 @@ def write_question_parameters(connection: Connection, items: ItemParameters, mod
     staged = stage(connection, Base.metadata.tables["question"], frame)
     result = connection.execute(
         sa.text(
-            "UPDATE question SET meta = jsonb_set(coalesce(question.meta, '{}'), '{irt}', fitted.meta),"
+            "UPDATE question SET meta = jsonb_set("
+            "  coalesce(nullif(question.meta, 'null'), '{}'), '{irt}', fitted.meta),"
             f" updated_at = now() FROM {staged} AS fitted WHERE question.id = fitted.id"
+            # The platform may store NULL or JSON's null; a list or a text has no place for parameters.
+            " AND coalesce(jsonb_typeof(question.meta), 'null') IN ('object', 'null')"
             " AND NOT coalesce(question.meta -> 'tags' @> '[\"anchor\"]', false)"
             " AND question.meta -> 'irt' IS DISTINCT FROM fitted.meta"
         )

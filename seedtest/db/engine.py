@@ -7,24 +7,28 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import OperationalError
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from seedtest.errors import ConfigurationError, StackNotRunningError
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_STATEMENT_TIMEOUT_SECS = 3600
-CONNECT_PATIENCE_SECS = 30
+CONNECT_PATIENCE_SECS = 30.0
+# Messages of a refusal that waiting does not mend, unlike a restart.
+FINAL = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
 
 
 def normalise_url(database_url: str) -> URL:
     """Return the address with the driver named: a bare postgresql:// would mean psycopg 3."""
     try:
         url = make_url(database_url.replace("postgres://", "postgresql://", 1))
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError):
+        # Without the cause: it quotes a part of the address, which may be one of the password.
         raise ConfigurationError(
-            "DATABASE_URL is not an address SQLAlchemy can read. Expected postgresql://user:password@host/name."
-        ) from error
+            "DATABASE_URL is not an address SQLAlchemy can read. Expected "
+            "postgresql://user:password@host:port/name; write @ : / in a password as %40 %3A %2F."
+        ) from None
     return url.set(drivername="postgresql+psycopg2") if url.get_backend_name() == "postgresql" else url
 
 
@@ -45,6 +49,8 @@ def create_engine(
         pool_size=2,
         connect_args={
             "application_name": application_name[:63],
+            # COPY's text is read as UTF-8, whatever the database or PGCLIENTENCODING prefers.
+            "client_encoding": "utf8",
             "options": options,
             "connect_timeout": 10,
             "keepalives_idle": 30,
@@ -53,38 +59,40 @@ def create_engine(
 
 
 @contextmanager
-def reachable(engine: Engine) -> Iterator[Engine]:
+def reachable(engine: Engine, *, patience_secs: float = CONNECT_PATIENCE_SECS) -> Iterator[Engine]:
     """Give the engine once its database answers; wait through a restart, then say what is wrong."""
     try:
-        _knock(engine)
+        _knock(engine, patience_secs)
         yield engine
     finally:
         engine.dispose()
 
 
-def _knock(engine: Engine) -> None:
+def shown_url(url: URL) -> str:
+    """Return an address fit for a message: without the password, wherever it stands."""
+    return url.difference_update_query(["password", "sslpassword"]).render_as_string(hide_password=True)
+
+
+def _knock(engine: Engine, patience_secs: float) -> None:
+    patiently = Retrying(
+        retry=retry_if_exception(_may_pass),
+        stop=stop_after_delay(patience_secs),
+        wait=wait_exponential(multiplier=0.2, max=5),
+        reraise=True,
+    )
     try:
-        _select_one(engine)
+        patiently(_select_one, engine)
     except OperationalError as error:
-        address = engine.url.render_as_string(hide_password=True)
         raise StackNotRunningError(
-            f"The database at {address} cannot be used: "
+            f"The database at {shown_url(engine.url)} cannot be used: "
             f"{str(error.orig).strip()}. Check DATABASE_URL, or start the embedded stack with `seedtest up`."
         ) from error
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Tell a restart, which mends itself, from a refused password or a missing database."""
-    final = ("authentication failed", "does not exist", "no pg_hba.conf entry")
-    return isinstance(error, OperationalError) and not any(text in str(error.orig) for text in final)
+    return isinstance(error, OperationalError) and not any(text in str(error.orig) for text in FINAL)
 
 
-@retry(
-    retry=retry_if_exception(_may_pass),
-    stop=stop_after_delay(CONNECT_PATIENCE_SECS),
-    wait=wait_exponential(multiplier=0.2, max=5),
-    reraise=True,
-)
 def _select_one(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(sa.text("SELECT 1"))

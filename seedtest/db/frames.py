@@ -17,6 +17,8 @@ import sqlalchemy as sa
 from psycopg2 import extensions
 from sqlalchemy.engine import Connection
 
+from seedtest.errors import DataError
+
 logger = logging.getLogger(__name__)
 
 UTC_TIME = pl.Datetime("us", "UTC")
@@ -137,11 +139,17 @@ def upsert(
         there) and ``excluded`` (the frame's).
     stamp
         A time column set to now() in changed rows.
+
+    Raises
+    ------
+    DataError
+        When two rows of the frame have the same key.
     """
     if frame.is_empty():
         return Written()
-    staged = stage(connection, table, frame)
     keys = [column.name for column in table.primary_key]
+    _require_distinct(frame.select(keys), table.name)
+    staged = stage(connection, table, frame)
     values = {c: f'excluded."{c}"' for c in frame.columns if c not in keys} | dict(merge or {})
     names = ", ".join(f'"{column}"' for column in frame.columns)
     updates = [f'"{column}" = {value}' for column, value in values.items()]
@@ -157,3 +165,13 @@ def upsert(
     ).one()
     inserted, changed = int(counts[0]), int(counts[1])
     return Written(inserted, changed, frame.height - inserted - changed)
+
+
+def _require_distinct(keys: pl.DataFrame, table: str) -> None:
+    twice = keys.filter(keys.is_duplicated())
+    if not twice.is_empty():
+        key = ", ".join(f"{name} {value!r}" for name, value in twice.row(0, named=True).items())
+        raise DataError(
+            f"{twice.height} rows for {table} share their key with another, such as {key}. Nothing was "
+            "written: make the rows distinct by key."
+        )

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random
 
 from seedtest.errors import LockTimeoutError
@@ -41,7 +42,21 @@ def stage_lock(engine: Engine, stage: str, *, wait_secs: float) -> Iterator[None
         try:
             yield
         finally:
-            connection.execute(sa.text(RELEASE), {"namespace": NAMESPACE, "stage": stage})
+            _release(connection, stage)
+
+
+def _release(connection: Connection, stage: str) -> None:
+    try:
+        connection.execute(sa.text(RELEASE), {"namespace": NAMESPACE, "stage": stage})
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        # What the stage did stands, and its own error, if any, must be the one that is seen.
+        logger.warning(
+            "The lock of %s ended with its database connection before the run did; another run may have "
+            "started beside it",
+            stage,
+        )
 
 
 def _acquire(connection: Connection, stage: str, wait_secs: float) -> None:
@@ -71,5 +86,6 @@ def _holder(connection: Connection, stage: str) -> str:
     row = connection.execute(sa.text(HOLDER), keys).first()
     if row is None:
         return "a run that has just ended"
-    since = f"{row.backend_start:%Y-%m-%d %H:%M:%S} UTC"
-    return f"'{row.application_name}' (database process {row.pid}, connected since {since})"
+    # PostgreSQL shows the start of another role's session only to members of pg_read_all_stats.
+    since = f", connected since {row.backend_start:%Y-%m-%d %H:%M:%S} UTC" if row.backend_start else ""
+    return f"'{row.application_name}' (database process {row.pid}{since})"

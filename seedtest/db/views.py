@@ -76,7 +76,7 @@ CROSS JOIN LATERAL (
         AND e.question ->> 'question_id' <> ''
 ) AS q
 LEFT JOIN question ON question.id = q.item_id
-WHERE r.user_id <> '' AND r.status <> 'failed'
+WHERE r.user_id <> '' AND r.status IS DISTINCT FROM 'failed'
 """
 
 ATTEMPT = """

@@ -86,8 +86,8 @@ def fit(
         Iterations of earlier fits, for the numbers that the callback is given.
     """
     accelerator, lines = _Squarem(penalty), start
-    iteration, change, converged = 0, np.inf, False
-    while not converged and iteration < stopping.max_iterations:
+    iteration, change, converged, done = 0, np.inf, False, False
+    while not done:
         iteration += 1
         expectation = expect(answers, lines, grid)
         proposal = maximise(expectation.counts, grid.nodes, lines, penalty)
@@ -95,8 +95,12 @@ def fit(
         if stopping.progress is not None:
             stopping.progress(iterations_before + iteration, expectation.loglik, change)
         objective = expectation.loglik - float(penalty.value(lines).sum())
-        converged = change <= stopping.tolerance and not accelerator.rejects(objective)
-        lines = proposal if converged else accelerator.next_start(lines, objective, proposal)
+        rejected = accelerator.rejects(objective)
+        converged = change <= stopping.tolerance and not rejected
+        done = converged or iteration == stopping.max_iterations
+        # The result is an EM step, never an extrapolation that has not proved itself.
+        sound = done and not rejected
+        lines = proposal if sound else accelerator.next_start(lines, objective, proposal)
     return EmFit(lines, grid, expect(answers, lines, grid), iteration, converged, change)
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from seedtest.errors import StackNotRunningError
 from seedtest.local.folder import StackFolder
-from seedtest.local.placement import data_folder
 from seedtest.local.ports import HOST, is_free
-from seedtest.local.postmaster import find_postmaster
+from seedtest.local.postgres.placement import data_folder
+from seedtest.local.postgres.postmaster import find_postmaster
 from seedtest.local.state import StackState, load_state
 from seedtest.settings import Settings
 

@@ -13,11 +13,11 @@ from ruamel.yaml.error import YAMLError
 
 from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
-from seedtest.local.logs import tail
 from seedtest.local.plan import POOL
-from seedtest.local.prefect_api import PrefectApi
-from seedtest.local.prefect_models import Deployment
+from seedtest.local.prefect_client.api import PrefectApi
+from seedtest.local.prefect_client.models import Deployment
 from seedtest.local.say import Say
+from seedtest.local.supervision.logs import tail
 
 _PREFECT_YAML = "prefect.yaml"
 _PATIENCE_SECS = 300

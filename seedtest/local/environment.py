@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from seedtest.local.folder import StackFolder
 from seedtest.local.ports import HOST
-from seedtest.local.processes import MARKER
+from seedtest.local.supervision.processes import MARKER
 
 _KEPT_PREFECT_SETTINGS = "PREFECT_LOGGING_"
 

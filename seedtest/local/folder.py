@@ -68,6 +68,11 @@ class StackFolder:
         return self.run / "supervisord.conf"
 
     @property
+    def supervisor_pid_file(self) -> Path:
+        """Written by supervisord, and removed when it stops in order."""
+        return self.run / "supervisord.pid"
+
+    @property
     def key(self) -> str:
         """Short name of this home for folders outside of it."""
         return hashlib.sha256(bytes(self.home)).hexdigest()[:12]

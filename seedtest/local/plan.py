@@ -11,15 +11,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from seedtest.local.account import current_account
 from seedtest.local.addresses import External, own_prefect_api_url
 from seedtest.local.environment import stack_variables, with_inherited
 from seedtest.local.folder import StackFolder
-from seedtest.local.placement import place_sockets
 from seedtest.local.ports import HOST
-from seedtest.local.postgres import EmbeddedPostgres, PreparedPostgres
-from seedtest.local.programs import POSTGRES, SERVER, WORKER, Program, configuration
+from seedtest.local.postgres.account import current_account
+from seedtest.local.postgres.placement import place_sockets
+from seedtest.local.postgres.server import EmbeddedPostgres, PreparedPostgres
 from seedtest.local.say import Say
+from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER, Program, configuration
 from seedtest.settings import Settings
 
 POOL = "seedtest-local"

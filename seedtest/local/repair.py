@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from seedtest.local.prefect_api import PrefectApi
-from seedtest.local.prefect_models import ACTIVE_STATES, FlowRun, StateType
+from seedtest.local.prefect_client.api import PrefectApi
+from seedtest.local.prefect_client.models import ACTIVE_STATES, FlowRun, StateType
 from seedtest.local.say import Say
 
 _STOPPED = "The stack was stopped while this run was going."
@@ -18,11 +18,16 @@ def close_dead_runs(api: PrefectApi, pool: str, say: Say) -> None:
 
     Only for a server of our own, and only before its worker starts: every run of the pool is dead then.
     """
-    dead = list(_with_children(api, api.runs(states=ACTIVE_STATES, pool=pool)))
+    close_runs(api, api.runs(states=ACTIVE_STATES, pool=pool), say)
+
+
+def close_runs(api: PrefectApi, runs: list[FlowRun], say: Say) -> None:
+    """Mark runs and what they started as crashed, as far as they have not ended."""
+    dead = [run for run in _with_children(api, runs) if not run.is_final]
     for run in dead:
         api.set_state(run.id, StateType.CRASHED, _STOPPED, force=True)
     if dead:
-        say(f"Marked {len(dead)} runs as crashed that were going when the stack was stopped")
+        say(f"Marked {len(dead)} flow runs as crashed: they were going when the stack was stopped")
 
 
 def skip_overdue_runs(api: PrefectApi, pool: str, say: Say) -> None:
@@ -41,7 +46,7 @@ def skip_overdue_runs(api: PrefectApi, pool: str, say: Say) -> None:
 
 
 def _with_children(api: PrefectApi, runs: list[FlowRun]) -> Iterator[FlowRun]:
-    """Yield runs and what they started, generation by generation, as far as not ended."""
+    """Yield runs and what they started and has not ended, generation by generation."""
     while runs:
         yield from runs
         runs = api.runs(states=ACTIVE_STATES, parents=[run.id for run in runs])

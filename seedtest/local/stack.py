@@ -8,20 +8,26 @@ from seedtest.db import migrate
 from seedtest.db.engine import create_engine, reachable
 from seedtest.errors import StackError
 from seedtest.local.addresses import external_addresses
+from seedtest.local.attachment import attach, interruptible
 from seedtest.local.deployments import Registrar
 from seedtest.local.folder import StackFolder
 from seedtest.local.lock import stack_lock
-from seedtest.local.orphans import stop_orphans
 from seedtest.local.plan import POOL, POOL_TYPE, Plan, make_plan
 from seedtest.local.ports import choose_port
-from seedtest.local.prefect_api import PrefectApi
-from seedtest.local.programs import POSTGRES, SERVER, WORKER
+from seedtest.local.prefect_client.api import PrefectApi
 from seedtest.local.repair import close_dead_runs, skip_overdue_runs
 from seedtest.local.say import Say
 from seedtest.local.state import StackState, load_state, save_state
-from seedtest.local.stopping import shut_down
-from seedtest.local.supervisor import Supervisor
-from seedtest.local.waiting import PortTakenError, wait_for_postgres, wait_for_server, wait_for_worker
+from seedtest.local.stopping import GRACE_SECS, shut_down
+from seedtest.local.supervision.control import Supervisor
+from seedtest.local.supervision.orphans import stop_orphans
+from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER
+from seedtest.local.supervision.waiting import (
+    PortTakenError,
+    wait_for_postgres,
+    wait_for_server,
+    wait_for_worker,
+)
 from seedtest.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -37,6 +43,16 @@ def up(settings: Settings, *, say: Say = logger.info, project: Path = PROJECT) -
     folder.create()
     with stack_lock(folder, say):
         return _Start(settings, folder, project, say).run()
+
+
+def attached(settings: Settings, *, say: Say = logger.info, project: Path = PROJECT) -> None:
+    """Start the stack and stay with it until Ctrl-C or SIGTERM, then stop it."""
+    with interruptible():
+        state = up(settings, say=say, project=project)
+    say(f"Prefect's UI: {state.prefect_api_url.removesuffix('/api')}")
+    say(f"To use the prefect command: export PREFECT_API_URL={state.prefect_api_url}")
+    say("Ctrl-C stops the stack")
+    attach(settings, say=say)
 
 
 class _Start:
@@ -62,7 +78,7 @@ class _Start:
             return self._register(plan, running)
         if self._supervisor.answers():
             self._say(f"The stack in {self._folder.home} runs with other settings: restarting it")
-            shut_down(self._folder, self._say)
+            shut_down(self._folder, grace_secs=GRACE_SECS, say=self._say)
         return self._launch()
 
     def _remembered(self) -> StackState | None:
@@ -111,7 +127,7 @@ class _Start:
             state = self._save(plan)
             self._bring_up(plan, is_new=True)
         except BaseException:
-            shut_down(self._folder, self._say)
+            self._shut_down()
             raise
         return self._register(plan, state)
 
@@ -146,6 +162,9 @@ class _Start:
             save_state(self._folder, registered)
             wait_for_worker(self._folder, api, POOL)
         return registered
+
+    def _shut_down(self) -> None:
+        shut_down(self._folder, grace_secs=0, say=self._say)
 
     def _api(self, plan: Plan) -> PrefectApi:
         return PrefectApi(plan.prefect_api_url, say=self._say)

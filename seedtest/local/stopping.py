@@ -6,46 +6,59 @@ import shutil
 import psutil
 
 from seedtest.errors import StackError
+from seedtest.local.draining import close_stopped_runs, let_runs_finish
 from seedtest.local.folder import StackFolder
 from seedtest.local.lock import stack_lock
-from seedtest.local.orphans import stop_orphans
-from seedtest.local.placement import remove_data, remove_sockets
+from seedtest.local.postgres.placement import remove_data, remove_sockets
 from seedtest.local.say import Say
-from seedtest.local.supervisor import Supervisor
+from seedtest.local.supervision.control import Supervisor
+from seedtest.local.supervision.orphans import stop_orphans
+from seedtest.local.supervision.programs import WORKER
 from seedtest.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+GRACE_SECS = 30.0
 _SHUTDOWN_PATIENCE_SECS = 150.0
 
 
-def down(settings: Settings, *, say: Say = logger.info) -> None:
-    """Stop the stack, the worker first and PostgreSQL last; a stack that does not run is fine."""
+def down(settings: Settings, *, grace_secs: float = GRACE_SECS, say: Say = logger.info) -> None:
+    """Stop the stack, the worker first and PostgreSQL last; a stack that does not run is fine.
+
+    Flow runs that are going get `grace_secs` to end.
+    """
     folder = StackFolder(settings.home)
     if not folder.run.is_dir():
         say(f"There is no stack in {folder.home}: nothing to stop")
         return
     with stack_lock(folder, say):
-        if shut_down(folder, say):
+        if shut_down(folder, grace_secs=grace_secs, say=say):
             say(f"The stack in {folder.home} is stopped; its data are kept")
         else:
             say(f"The stack in {folder.home} was not running")
 
 
-def shut_down(folder: StackFolder, say: Say) -> bool:
+def shut_down(folder: StackFolder, *, grace_secs: float, say: Say) -> bool:
     """Stop supervisord and everything it started; return whether there was anything."""
     supervisor = Supervisor(folder)
     running = supervisor.answers()
     if running:
+        going = let_runs_finish(folder, grace_secs=grace_secs, say=say)
         say("Stopping the stack")
-        try:
-            supervisor.shutdown(patience_secs=_SHUTDOWN_PATIENCE_SECS)
-        except psutil.TimeoutExpired as error:
-            raise StackError(
-                f"supervisord (pid {error.pid}) has not stopped within {error.seconds:.0f} s. "
-                f"Its log is {folder.log('supervisord')}; run `seedtest down` again."
-            ) from error
+        supervisor.stop(WORKER)
+        close_stopped_runs(going, say)
+        _stop_supervisor(folder, supervisor)
     return stop_orphans(folder, say) or running
+
+
+def _stop_supervisor(folder: StackFolder, supervisor: Supervisor) -> None:
+    try:
+        supervisor.shutdown(patience_secs=_SHUTDOWN_PATIENCE_SECS)
+    except psutil.TimeoutExpired as error:
+        raise StackError(
+            f"supervisord (pid {error.pid}) has not stopped within {error.seconds:.0f} s. "
+            f"Its log is {folder.log('supervisord')}; run `seedtest down` again."
+        ) from error
 
 
 def clean(settings: Settings, *, say: Say = logger.info) -> None:

@@ -3,9 +3,19 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seedtest.errors import CalibrationError
-from seedtest.irt import Calibration, ExclusionKind, ItemParameters, Responses, calibrate
+from seedtest.irt import (
+    THIN_ITEM_PRIORS,
+    Calibration,
+    ExclusionKind,
+    ItemParameters,
+    ItemPriors,
+    Responses,
+    calibrate,
+)
 from tests.irt.simulation import simulate
 
 BASE = simulate(seed=21, n_users=120, n_items=10).frame
@@ -115,6 +125,26 @@ def test_starting_values_out_of_bounds_are_not_used() -> None:
     absurd = ItemParameters.from_values(ids[:4], [np.nan, -1.0, 1e9, 1.0], [0.0, 0.0, 0.0, 1e9])
     fit = calibrate(Responses.from_frame(BASE), start=absurd)
     np.testing.assert_array_equal(fit.items.b, fitted().items.b)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 6), st.booleans()), min_size=20, max_size=150),
+    item_priors=st.sampled_from([THIN_ITEM_PRIORS, None]),
+)
+def test_any_answers_give_finite_estimates_or_a_clear_refusal(
+    rows: list[tuple[int, int, bool]], item_priors: ItemPriors | None
+) -> None:
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "correct"], orient="row")
+    responses = Responses.from_frame(frame.with_columns(pl.col("user_id", "item_id").cast(pl.String)))
+    try:
+        fit = calibrate(responses, min_responses=2, item_priors=item_priors)
+    except CalibrationError as error:
+        assert "3 are needed" in str(error)  # noqa: PT017 - a refusal is one of the two outcomes
+        return
+    for values in (fit.items.a, fit.items.b, fit.abilities.theta, fit.abilities.se, fit.loglik):
+        assert np.isfinite(values).all()
+    assert ((fit.items.a >= 0.05) & (fit.items.a < 10) & (np.abs(fit.items.b) <= 10)).all()
 
 
 def test_no_responses_cannot_be_calibrated() -> None:

@@ -45,11 +45,9 @@ def naive_loglik(a: FloatArray, b: FloatArray) -> float:
 def naive_log_prior(a: FloatArray, b: FloatArray, priors: ItemPriors | None) -> float:
     if priors is None:
         return 0.0
-    log_a, of_b = priors.log_a, priors.b
-    return -0.5 * sum(
-        ((math.log(x) - log_a.mean) / log_a.sd) ** 2 + ((y - of_b.mean) / of_b.sd) ** 2
-        for x, y in zip(a, b, strict=True)
-    )
+    log_a = (np.log(a) - priors.log_a.mean) / priors.log_a.sd
+    standard_b = (b - priors.b.mean) / priors.b.sd
+    return float(-0.5 * (log_a @ log_a + standard_b @ standard_b))
 
 
 def naive_fit(priors: ItemPriors | None) -> tuple[FloatArray, FloatArray]:

@@ -23,7 +23,9 @@ def test_ids_are_sorted_and_answers_ordered() -> None:
     assert responses.user.tolist() == [0, 0, 1, 1]
     assert responses.item.tolist() == [0, 0, 0, 1]
     assert responses.correct.tolist() == [False, True, False, True]
-    assert (responses.user.dtype, responses.item.dtype, len(responses)) == (np.int32, np.int32, 4)
+    assert responses.user.dtype == np.dtype(np.int32)
+    assert responses.item.dtype == np.dtype(np.int32)
+    assert len(responses) == 4
 
 
 def test_a_selection_keeps_only_learners_who_answered() -> None:

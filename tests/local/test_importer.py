@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import io
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +140,8 @@ def test_a_corrected_answer_takes_over_what_it_says_and_keeps_the_rest(run: Impo
     run(TWO_SESSIONS)
     later = run("user_id,item_id,correct,completed_at,session_id\nann,Q1,0,2026-09-01T10:00:00Z,s1\n")
     assert (later.attempts_new, later.attempts_known, later.attempts_corrected) == (0, 1, 1)
-    query = "SELECT correct, response_time_ms, topic_id FROM attempt_base WHERE session_id = 's1' AND item_id = 'Q1'"
+    query = "SELECT correct, response_time_ms, topic_id FROM attempt_base WHERE user_id = 'ann'"
+    query += " AND item_id = 'Q1'"
     assert rows(engine, query) == [(False, 12500, "algebra")]
 
 
@@ -163,8 +165,8 @@ def timeline(*minutes: int, user: str = "ann") -> str:
 
 
 def sessions(engine: Engine) -> list[list[str]]:
-    query = "SELECT array_agg(item_id ORDER BY ordinal) FROM attempt_base GROUP BY session_id ORDER BY min(completed_at)"
-    return [items for (items,) in rows(engine, query)]
+    grouped = "SELECT array_agg(item_id ORDER BY ordinal) FROM attempt_base GROUP BY session_id"
+    return [items for (items,) in rows(engine, f"{grouped} ORDER BY min(completed_at)")]
 
 
 def test_without_session_ids_a_session_ends_after_half_an_hour(run: Import, engine: Engine) -> None:
@@ -299,31 +301,19 @@ def test_small_batches_read_the_same_as_one(run: Import, engine: Engine) -> None
     assert snapshot(engine) == before
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.text(max_size=8), min_size=3, max_size=3), min_size=1, max_size=20),
-    st.integers(1, 40),
+    st.integers(0, 40),
 )
 def test_records_come_back_as_written_however_the_text_is_cut(table: list[list[str]], cut: int) -> None:
-    text = csv_text(table)
-    lines = text.splitlines(keepends=True) if "\r" not in text and text.isascii() else None
-    if lines is None or any(mark in text for mark in "\x0b\x0c\x1c\x1d\x1e"):
-        return
-    shape, read, pending, line = Shape(",", 3), [], lines[:cut], 1
-    first = read_records(pending, line, shape, is_last=False)
-    read += first.rows
-    rest = read_records(lines[first.used_lines :], line + first.used_lines, shape, is_last=True)
-    read += rest.rows
-    assert [row for row in read if row] == table
-    assert not first.rejects
-    assert not rest.rejects
-
-
-def csv_text(table: list[list[str]]) -> str:
-    import io
-
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(table)
-    return buffer.getvalue()
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(table)
+    lines = io.StringIO(text.getvalue(), newline="\n").readlines()
+    first = read_records(lines[:cut], 1, Shape(",", 3), is_last=False)
+    rest = read_records(lines[first.used_lines :], 1 + first.used_lines, Shape(",", 3), is_last=True)
+    assert first.rows + rest.rows == table
+    assert not first.rejects + rest.rejects
 
 
 def test_headers_can_be_mapped(run: Import, engine: Engine) -> None:
@@ -557,6 +547,7 @@ def test_times_are_read_in_their_usual_forms(text: str, expected: str | None) ->
     assert times.to_list() == [expected and dt.datetime.fromisoformat(expected)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -8,6 +8,7 @@ import polars as pl
 from sqlalchemy.engine import Connection
 
 from seedtest.errors import ImportFileError
+from seedtest.local.importer.parse import words
 from seedtest.local.importer.sessions import derive_sessions
 
 REQUIRED = ("user_id", "item_id", "correct", "completed_at")
@@ -51,7 +52,7 @@ class AttemptsFormat:
         return frame.select(
             "item_id",
             "topic_id",
-            pl.format("Imported item {}", "item_id").alias("content"),
+            words("Imported item ", pl.col("item_id")).alias("content"),
             pl.lit("{}").alias("meta"),
         )
 

@@ -27,7 +27,7 @@ from seedtest.local.importer.model import (
     Source,
 )
 from seedtest.local.importer.parse import check, tidy
-from seedtest.local.importer.rejects import RejectsFile, default_rejects_path
+from seedtest.local.importer.rejects import RejectsFile, default_rejects_path, rejected_rows
 from seedtest.local.importer.sessions import note_long_sessions, set_conflicts_aside
 from seedtest.local.importer.source import open_source
 from seedtest.local.importer.staging import analyze_stage, copy_rows, create_stage
@@ -158,11 +158,11 @@ class _Import:
     def _stage(self, connection: Connection, batch: Batch) -> None:
         """Check a batch and copy its good rows."""
         self.rows_read += batch.rows
-        self.rejected.add(batch.rejects)
         self.n_undecodable += sum(reject.reason == UNDECODABLE for reject in batch.rejects)
         rows = tidy(batch.frame, self.headers)
         checked = check(rows, self.now, has_times=self.format.has_times)
-        self.rejected.add_rows(batch.lines, checked.reasons, batch.frame)
+        bad = [*batch.rejects, *rejected_rows(batch, checked.reasons)]
+        self.rejected.add(sorted(bad, key=lambda reject: reject.line))
         self.n_without_offset += checked.n_without_offset
         self.n_ahead += checked.n_ahead
         is_good = checked.reasons.is_null()
@@ -182,7 +182,7 @@ class _Import:
             reasons = batch.lines.to_frame("line").join(
                 conflicts, on="line", how="left", maintain_order="left"
             )
-            self.rejected.add_rows(batch.lines, reasons["reason"], batch.frame)
+            self.rejected.add(rejected_rows(batch, reasons["reason"]))
             if not batch.lines.is_empty() and batch.lines[-1] >= last:
                 return
 

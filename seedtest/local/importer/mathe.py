@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from seedtest.errors import ImportFileError
 from seedtest.local.importer.formats import require_headers
-from seedtest.local.importer.parse import CONTROL_CHARACTER
+from seedtest.local.importer.parse import CONTROL_CHARACTER, words
 
 ANSWER = {"user_id": "Student ID", "item_id": "Question ID", "correct": "Type of Answer", "topic_id": "Topic"}
 ITEM = {"level": "Question Level", "subtopic": "Subtopic", "keywords": "Keywords"}
@@ -78,7 +78,7 @@ class MatheFormat:
         return described.select(
             "item_id",
             "topic_id",
-            pl.coalesce("keywords", pl.format("Imported item {}", "item_id")).alias("content"),
+            pl.coalesce("keywords", words("Imported item ", pl.col("item_id"))).alias("content"),
             pl.struct(*ITEM, pl.lit("mathe").alias("source")).struct.json_encode().alias("meta"),
         )
 

@@ -58,6 +58,11 @@ class Rule:
     reason: pl.Expr
 
 
+def words(*parts: str | pl.Expr) -> pl.Expr:
+    """Join texts and columns; pl.format would do, but polars 2.1 panics in it on an empty chunk."""
+    return pl.concat_str(*(pl.lit(part) if isinstance(part, str) else part for part in parts))
+
+
 def tidy(frame: pl.DataFrame, headers: dict[str, str]) -> pl.DataFrame:
     """Return the columns that matter under our names, trimmed, empty ones null."""
     trimmed = frame.select(pl.col(header).str.strip_chars().alias(ours) for ours, header in headers.items())
@@ -126,8 +131,14 @@ def _first_reasons(typed: pl.DataFrame, rules: list[Rule]) -> pl.Series:
     reasons = pl.Series("reason", [None] * typed.height, pl.String)
     if not is_bad.any():
         return reasons
-    words = pl.coalesce(pl.when(rule.is_broken).then(rule.reason) for rule in rules)
-    return reasons.scatter(is_bad.arg_true(), typed.filter(is_bad).select(words).to_series())
+    worded = typed.filter(is_bad).select(
+        *(rule.is_broken.alias(f"is broken {k}") for k, rule in enumerate(rules)),
+        *(rule.reason.alias(f"reason {k}") for k, rule in enumerate(rules)),
+    )
+    first = pl.coalesce(
+        pl.when(pl.col(f"is broken {k}")).then(pl.col(f"reason {k}")) for k in range(len(rules))
+    )
+    return reasons.scatter(is_bad.arg_true(), worded.select(first).to_series())
 
 
 def _rules(now: dt.datetime, *, has_times: bool) -> list[Rule]:
@@ -149,8 +160,8 @@ def _text_rules(name: str) -> list[Rule]:
         ),
         Rule(
             text.str.len_chars() > MAX_ID_CHARACTERS,
-            pl.format(
-                f"{name} has {{}} characters; at most {MAX_ID_CHARACTERS} are allowed", text.str.len_chars()
+            words(
+                f"{name} has ", text.str.len_chars(), f" characters; at most {MAX_ID_CHARACTERS} are allowed"
             ),
         ),
     ]
@@ -158,9 +169,8 @@ def _text_rules(name: str) -> list[Rule]:
 
 def _unreadable(name: str, value: str, expected: str) -> Rule:
     text = pl.col(name)
-    shown = pl.format("'{}'", text.str.slice(0, 40))
-    words = pl.when(text.is_null()).then(pl.lit("missing")).otherwise(shown)
-    return Rule(pl.col(value).is_null(), pl.format(f"{name} is {{}}; expected {expected}", words))
+    shown = pl.coalesce(words("'", text.str.head(40), "'"), pl.lit("missing"))
+    return Rule(pl.col(value).is_null(), words(f"{name} is ", shown, f"; expected {expected}"))
 
 
 def _time_rules(now: dt.datetime) -> list[Rule]:
@@ -168,10 +178,8 @@ def _time_rules(now: dt.datetime) -> list[Rule]:
     shown = time.dt.to_string("%Y-%m-%dT%H:%M:%SZ")
     return [
         _unreadable("completed_at", "time", "an ISO 8601 time such as 2026-09-01T10:00:00Z"),
-        Rule(time < EARLIEST, pl.format(f"completed_at {{}} is before {EARLIEST:%Y-%m-%d}", shown)),
-        Rule(
-            time > latest, pl.format(f"completed_at {{}} is after {latest:%Y-%m-%d}, a year from now", shown)
-        ),
+        Rule(time < EARLIEST, words("completed_at ", shown, f" is before {EARLIEST:%Y-%m-%d}")),
+        Rule(time > latest, words("completed_at ", shown, f" is after {latest:%Y-%m-%d}, a year from now")),
     ]
 
 
@@ -189,5 +197,5 @@ def _number_rules() -> list[Rule]:
 
 def _out_of_range(name: str, is_outside: pl.Expr, expected: str) -> Rule:
     text = pl.col(name)
-    words = pl.format(f"{name} is '{{}}'; expected {expected}", text.str.slice(0, 40))
-    return Rule(text.is_not_null() & is_outside.fill_null(value=True), words)
+    reason = words(f"{name} is '", text.str.head(40), f"'; expected {expected}")
+    return Rule(text.is_not_null() & is_outside.fill_null(value=True), reason)

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -9,7 +10,7 @@ from typing import Self, TextIO
 import polars as pl
 
 from seedtest.errors import ImportFileError
-from seedtest.local.importer.model import Reject
+from seedtest.local.importer.model import Batch, Reject
 
 OWN_COLUMNS = ("line", "reason")
 
@@ -18,6 +19,15 @@ def default_rejects_path(folder: Path, source: Path) -> Path:
     """Return where a file's rejects go unless told: the hash keeps apart files of the same name."""
     digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8]
     return folder / "rejects" / f"{source.stem}-{digest}.csv"
+
+
+def rejected_rows(batch: Batch, reasons: pl.Series) -> list[Reject]:
+    """Return the rows of a batch whose reason is not null."""
+    is_bad = reasons.is_not_null()
+    bad = zip(
+        batch.lines.filter(is_bad), reasons.filter(is_bad), batch.frame.filter(is_bad).rows(), strict=True
+    )
+    return [Reject(line, reason, fields) for line, reason, fields in bad]
 
 
 class RejectsFile:
@@ -41,17 +51,11 @@ class RejectsFile:
             self._file.close()
             self._part.unlink(missing_ok=True)
 
-    def add(self, rejects: tuple[Reject, ...]) -> None:
+    def add(self, rejects: Sequence[Reject]) -> None:
         """Write rejects with the fields they have, however many."""
         if rejects:
             csv.writer(self._open()).writerows((each.line, each.reason, *each.fields) for each in rejects)
             self.count += len(rejects)
-
-    def add_rows(self, lines: pl.Series, reasons: pl.Series, rows: pl.DataFrame) -> None:
-        """Write the rows whose reason is not null."""
-        is_bad = reasons.is_not_null()
-        bad = zip(lines.filter(is_bad), reasons.filter(is_bad), rows.filter(is_bad).rows(), strict=True)
-        self.add(tuple(Reject(line, reason, fields) for line, reason, fields in bad))
 
     def keep(self) -> Path | None:
         """Put the file in place and return where, or remove an older one when nothing was rejected."""

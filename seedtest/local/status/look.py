@@ -14,10 +14,10 @@ from seedtest.db.engine import create_engine, normalise_url
 from seedtest.errors import StackError
 from seedtest.local.addresses import database_url, prefect_api_url
 from seedtest.local.folder import StackFolder
-from seedtest.local.placement import data_folder
-from seedtest.local.prefect_api import PrefectApi
-from seedtest.local.prefect_models import FlowRun
-from seedtest.local.supervisor import Supervisor
+from seedtest.local.postgres.placement import data_folder
+from seedtest.local.prefect_client.api import PrefectApi
+from seedtest.local.prefect_client.models import FlowRun
+from seedtest.local.supervision.control import Supervisor
 from seedtest.settings import Settings
 
 _N_RUNS = 10
@@ -48,8 +48,8 @@ class TableRows:
 class RunStatus:
     """One of the last flow runs."""
 
-    flow_run: str
-    deployment: str | None
+    flow: str
+    name: str
     state: str
     start: datetime | None
     duration: timedelta
@@ -123,7 +123,7 @@ def _database(settings: Settings) -> DatabaseStatus:
         url = database_url(settings)
     except StackError as error:
         return DatabaseStatus(problem=str(error))
-    address = normalise_url(url).render_as_string(hide_password=True)
+    address = url if settings.database_url is None else normalise_url(url).render_as_string()
     engine = create_engine(
         url, application_name="seedtest status", statement_timeout_secs=_COUNT_TIMEOUT_SECS
     )
@@ -152,17 +152,18 @@ def _prefect(settings: Settings) -> PrefectStatus:
         return PrefectStatus(problem=str(error))
     with PrefectApi(url, patience_secs=_PATIENCE_SECS) as api:
         try:
-            names = {deployment.id: deployment.name for deployment in api.deployments()}
-            runs = tuple(_run(run, names) for run in api.last_runs(_N_RUNS))
+            last = api.last_runs(_N_RUNS)
+            flows = api.flow_names([run.flow_id for run in last])
+            runs = tuple(_run(run, flows[run.flow_id]) for run in last)
             return PrefectStatus(api.url, api.ui_url, api.version(), runs)
         except StackError as error:
             return PrefectStatus(api.url, api.ui_url, problem=str(error))
 
 
-def _run(run: FlowRun, deployments: dict[str, str]) -> RunStatus:
+def _run(run: FlowRun, flow: str) -> RunStatus:
     return RunStatus(
-        flow_run=run.name,
-        deployment=deployments.get(run.deployment_id or ""),
+        flow=flow,
+        name=run.name,
         state=run.state.name if run.state else "unknown",
         start=run.start_time,
         duration=timedelta(seconds=run.total_run_time),

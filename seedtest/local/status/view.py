@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from seedtest.local.status import DatabaseStatus, PrefectStatus, ProcessStatus, StackStatus
+from seedtest.local.status.look import DatabaseStatus, PrefectStatus, ProcessStatus, StackStatus
 
 _STATE_STYLES = {
     "RUNNING": "green",
@@ -76,12 +76,12 @@ def _tables(database: DatabaseStatus) -> Table:
 
 
 def _runs(prefect: PrefectStatus) -> Table:
-    table = Table("Run", "Deployment", "State", "Started (UTC)", title="Last runs", title_justify="left")
+    table = Table("Flow", "Run", "State", "Started (UTC)", title="Last runs", title_justify="left")
     table.add_column("Took", justify="right")
     for run in prefect.runs:
         start = f"{run.start:%Y-%m-%d %H:%M:%S}" if run.start else "–"
         took = str(timedelta(seconds=round(run.duration.total_seconds())))
-        table.add_row(run.flow_run, run.deployment or "–", _state(run.state), start, took)
+        table.add_row(run.flow, run.name, _state(run.state), start, took)
     return table
 
 

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 
 from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
-from seedtest.local.logs import tail
-from seedtest.local.placement import socket_folder
-from seedtest.local.unix_rpc import UnixTransport
+from seedtest.local.postgres.placement import socket_folder
+from seedtest.local.supervision.logs import tail
+from seedtest.local.supervision.unix_rpc import UnixTransport
 
 _LAUNCH_PATIENCE_SECS = 20.0
 _RPC_TIMEOUT_SECS = 120.0

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from seedtest.errors import StackError
-from seedtest.local.account import Account
-from seedtest.local.binaries import MAJOR_VERSION, Binaries
+from seedtest.local.postgres.account import Account
+from seedtest.local.postgres.binaries import MAJOR_VERSION, Binaries
 
 # The builtin locale sorts the same on every operating system and never changes under an index.
 _INITDB_OPTIONS = [

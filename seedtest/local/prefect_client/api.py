@@ -1,4 +1,4 @@
-"""A small client of Prefect's REST API: the core starts and watches runs without importing Prefect."""
+"""The calls of Prefect's REST API that the stack needs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,8 +9,8 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 from seedtest.errors import StackError
-from seedtest.local.prefect_http import PrefectHttp, detail
-from seedtest.local.prefect_models import Deployment, FlowRun, LogLine, StateType, Worker, WorkPool
+from seedtest.local.prefect_client.http import PrefectHttp, detail
+from seedtest.local.prefect_client.models import Deployment, FlowRun, LogLine, StateType, Worker, WorkPool
 from seedtest.local.say import Say, silent
 
 PATIENCE_SECS = 120.0

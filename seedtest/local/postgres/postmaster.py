@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from seedtest.local.processes import is_alive
+from seedtest.local.supervision.processes import is_alive
 
 _LOCK_FILE = "postmaster.pid"
 _SOCKET_LOCK_FILE = ".s.PGSQL.5432.lock"

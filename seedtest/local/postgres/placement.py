@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 from seedtest.errors import StackError
-from seedtest.local.account import Account
-from seedtest.local.binaries import SYSTEM_DATA
 from seedtest.local.folder import StackFolder, make_writable_folder
+from seedtest.local.postgres.account import Account
+from seedtest.local.postgres.binaries import SYSTEM_DATA
 from seedtest.local.say import Say
 
 # The shortest limit of a socket's path (macOS; Linux: 107), less the longest name made below the folder.

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
-from seedtest.local.logs import tail
 from seedtest.local.ports import busy_port, is_free, listens
-from seedtest.local.postgres import EmbeddedPostgres
-from seedtest.local.prefect_api import PrefectApi
-from seedtest.local.programs import POSTGRES, SERVER, WORKER
-from seedtest.local.supervisor import ProcessInfo, Supervisor
+from seedtest.local.postgres.server import EmbeddedPostgres
+from seedtest.local.prefect_client.api import PrefectApi
+from seedtest.local.supervision.control import ProcessInfo, Supervisor
+from seedtest.local.supervision.logs import tail
+from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER
 
 _PATIENCE_SECS = 180.0
 _PAUSE_SECS = 0.1

@@ -29,6 +29,11 @@ class Account:
         """Whether this is the user we already are."""
         return self.uid == os.geteuid()
 
+    @property
+    def is_root(self) -> bool:
+        """Whether this is the superuser."""
+        return self.uid == 0
+
     def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         """Run a command as this user, capturing what it prints."""
         if self.is_self:

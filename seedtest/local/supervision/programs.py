@@ -7,6 +7,7 @@ from pathlib import Path
 
 from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
+from seedtest.local.postgres.account import current_account
 
 POSTGRES = "postgres"
 SERVER = "prefect-server"
@@ -36,6 +37,7 @@ class Program:
 
 def configuration(folder: StackFolder, sockets: Path, programs: tuple[Program, ...]) -> str:
     """Return supervisord's configuration file for the programs."""
+    account = current_account()
     sections = [
         _section("unix_http_server", file=sockets / "supervisor.sock", chmod="0700"),
         _section("rpcinterface:supervisor", **_RPC_FACTORY),
@@ -46,8 +48,10 @@ def configuration(folder: StackFolder, sockets: Path, programs: tuple[Program, .
             logfile=folder.log("supervisord"),
             logfile_maxbytes="5MB",
             logfile_backups=2,
-            pidfile=folder.run / "supervisord.pid",
+            pidfile=folder.supervisor_pid_file,
             directory=folder.home,
+            # Without it root's supervisord warns at every start.
+            **({"user": account.name} if account.is_root else {}),
         ),
         *(_program_section(folder, program) for program in programs),
     ]

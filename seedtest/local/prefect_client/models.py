@@ -65,6 +65,7 @@ class FlowRun(_Answer):
 
     id: str
     name: str
+    flow_id: str
     deployment_id: str | None = None
     work_pool_name: str | None = None
     state: State | None = None

@@ -19,12 +19,11 @@ from psycopg2 import errors as pg_errors
 from psycopg2 import sql
 
 from seedtest.errors import StackError
-from seedtest.local.account import Account, server_account
-from seedtest.local.binaries import MAJOR_VERSION, Binaries, binaries_for
-from seedtest.local.cluster import create_cluster, require_version
 from seedtest.local.folder import StackFolder
-from seedtest.local.logs import tail
-from seedtest.local.placement import (
+from seedtest.local.postgres.account import Account, server_account
+from seedtest.local.postgres.binaries import Binaries, binaries_for
+from seedtest.local.postgres.cluster import create_cluster, require_version
+from seedtest.local.postgres.placement import (
     data_folder,
     place_data,
     place_sockets,
@@ -32,9 +31,10 @@ from seedtest.local.placement import (
     remove_sockets,
     socket_folder,
 )
-from seedtest.local.postmaster import clear_stale_locks, find_postmaster
-from seedtest.local.processes import MARKER, stop_processes
+from seedtest.local.postgres.postmaster import clear_stale_locks, find_postmaster
 from seedtest.local.say import Say, silent
+from seedtest.local.supervision.logs import tail
+from seedtest.local.supervision.processes import MARKER, stop_processes
 
 SUPERUSER = "postgres"
 DATABASE = "seedtest"
@@ -187,6 +187,3 @@ class PreparedPostgres:
     def version(self) -> str:
         """Return the server's full version, such as 18.4."""
         return self.account.run([str(self.binaries.program("postgres")), "--version"]).stdout.split()[-1]
-
-
-__all__ = ["DATABASE", "MAJOR_VERSION", "SUPERUSER", "EmbeddedPostgres", "PreparedPostgres"]

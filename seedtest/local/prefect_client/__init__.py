@@ -1,0 +1,1 @@
+"""A client of Prefect's REST API: the core starts and watches runs without importing Prefect."""
