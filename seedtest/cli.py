@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Literal
 
 import typer
@@ -24,8 +23,10 @@ from seedtest.local import simulate as simulation
 from seedtest.local import stack, stopping
 from seedtest.local import status as stack_status
 from seedtest.local.addresses import database_url, prefect_api_url
+from seedtest.local.attachment import attach
 from seedtest.local.importer import ImportPhase, ImportProgress, ImportSummary, import_file
 from seedtest.local.runs import run_deployment
+from seedtest.local.simulate import SimulationPlan
 from seedtest.settings import Settings
 from seedtest.summary import render, summarise
 from seedtest.verify import Expectations, judge, measure
@@ -36,27 +37,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+DEFAULTS = SimulationPlan()
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
-    """Run the command line."""
-    sys.excepthook = _explain
-    app()
-
-
-def _explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print an error for a person; keep the trace of an unexpected one in a file."""
-    if isinstance(error, SeedtestError):
+    """Run the command line; an error ends it with a message for a person and exit code 1."""
+    try:
+        app()
+    except SeedtestError as error:
         err.print(f"[red]seedtest:[/] {_escaped(str(error))}")
-    elif isinstance(error, KeyboardInterrupt):
-        err.print("Interrupted.")
-    else:
-        path = _keep_trace(traceback.format_exception(kind, error, trace))
-        err.print(
-            f"[red]seedtest:[/] unexpected {kind.__name__}. The details are in {path}; please report them."
-        )
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 (the outermost frame: the trace goes to a file)
+        path = _keep_trace(traceback.format_exception(error))
+        what = f"unexpected {type(error).__name__}"
+        err.print(f"[red]seedtest:[/] {what}. The details are in {path}; please report them.")
+        sys.exit(1)
 
 
 def _escaped(text: str) -> str:
@@ -118,7 +115,8 @@ def up(
         out.print(f"\nPrefect's UI: {state.prefect_api_url.removesuffix('/api')}")
         out.print(f"To use the prefect command: export PREFECT_API_URL={state.prefect_api_url}")
     else:
-        stack.attached(settings(), say=out.print)
+        stack.up(settings(), say=out.print)
+        attach(settings(), say=out.print)
 
 
 @app.command()
@@ -217,26 +215,29 @@ def _pairs(texts: list[str], option: str) -> dict[str, str]:
 @app.command()
 def simulate(
     *,
-    users: Annotated[int, typer.Option(min=1, help="Learners")] = 500,
-    items: Annotated[int, typer.Option(min=1, help="Questions")] = 150,
-    topics: Annotated[int, typer.Option(min=1, help="Topics")] = 8,
-    days: Annotated[int, typer.Option(min=1, help="Days of answers")] = 60,
-    answers: Annotated[int, typer.Option(min=1, help="Answers of each learner")] = 60,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same cohort")] = 1,
+    users: Annotated[int, typer.Option(help="Learners")] = DEFAULTS.users,
+    items: Annotated[int, typer.Option(help="Questions")] = DEFAULTS.items,
+    topics: Annotated[int, typer.Option(help="Topics")] = DEFAULTS.topics,
+    days: Annotated[int, typer.Option(help="Days of answers")] = DEFAULTS.days,
+    answers: Annotated[int, typer.Option(help="Answers of each learner")] = DEFAULTS.answers,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same cohort")] = DEFAULTS.seed,
     end: OptionalDay = None,
 ) -> None:
     """Make a believable cohort with known parameters; its truth is kept beside the data."""
-    plan = simulation.SimulationPlan(
-        users=users, items=items, topics=topics, days=days, answers=answers, seed=seed, end=end or yesterday()
-    )
+    plan = SimulationPlan(users, items, topics, days, seed, end or DEFAULTS.end, answers)
+    cohort = simulation.simulate(plan)
     with database() as engine, Progress(console=err, transient=True) as bar:
-        task: TaskID = bar.add_task("Simulating", total=None)
-        cohort = simulation.simulate(plan)
-        bar.update(task, description="Loading")
-        loaded = simulation.load_cohort(engine, cohort)
-    truth = simulation.write_truth(cohort, settings().home / "truth")
-    out.print(f"Simulated {users:,} learners on {items:,} items up to {plan.end}: {loaded}")
-    out.print(f"Their true parameters are in {truth}")
+        task = bar.add_task("Loading")
+        loaded = simulation.load_cohort(
+            engine, cohort, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    folder = settings().home / "truth"
+    simulation.write_truth(cohort, folder)
+    out.print(
+        f"Simulated {users:,} learners on {items:,} items, {loaded.answers:,} answers from {plan.start} to "
+        f"{plan.end}; sessions: {loaded.sessions}"
+    )
+    out.print(f"Their true parameters are in {folder}")
 
 
 # -- running and looking ---------------------------------------------------------------------------
@@ -258,9 +259,8 @@ def run(
         say=lambda line: out.print(_escaped(line)),
     )
     if not final.completed:
-        err.print(f"[red]{_escaped(str(final))}[/]")
+        err.print(f"[red]{final.run_name} ended {final.name}:[/] {_escaped(final.message or 'no message')}")
         raise typer.Exit(1)
-    out.print(str(final))
 
 
 @app.command()

@@ -62,7 +62,9 @@ def _ui(settings: Settings) -> str | None:
 
 def render(summary: Summary) -> Table:
     """Return the summary as a table."""
-    table = Table("", "", title="The pipeline's tables", show_header=False, title_justify="left")
+    table = Table(title="The pipeline's tables", show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, rows in summary.rows.items():
         table.add_row(name, f"{rows:,} rows")
     table.add_section()

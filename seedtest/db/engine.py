@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
+from psycopg2 import extensions
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from seedtest.errors import ConfigurationError, StackNotRunningError
@@ -42,8 +44,8 @@ def create_engine(
 
     `statement_timeout` is the server's, since nothing on the client's side can stop a running query.
     """
-    options = f"-c timezone=UTC -c statement_timeout={statement_timeout_secs * 1000} -c lock_timeout=60000"
-    return sa.create_engine(
+    options = f"-c statement_timeout={statement_timeout_secs * 1000} -c lock_timeout=60000"
+    engine = sa.create_engine(
         normalise_url(database_url),
         pool_pre_ping=True,
         pool_size=2,
@@ -56,6 +58,15 @@ def create_engine(
             "keepalives_idle": 30,
         },
     )
+    sa.event.listen(engine, "connect", _use_utc)
+    return engine
+
+
+def _use_utc(connection: extensions.connection, _record: ConnectionPoolEntry) -> None:
+    """Set the time zone once connected: as an option it would give way to PGTZ."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET timezone TO 'UTC'")
+    connection.commit()
 
 
 @contextmanager

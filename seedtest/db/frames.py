@@ -43,12 +43,13 @@ def read_frame(
 ) -> pl.DataFrame:
     """Return the rows of a query as a frame of exactly this schema; rows come in no order.
 
-    `query` is SELECT with placeholders in psycopg2's style, ``%(name)s``; its columns must have the
-    names of the schema. Times arrive as microseconds since 1970, so that no text format is guessed.
+    `query` is SELECT with placeholders in psycopg2's style, ``%(name)s``, where it has `parameters`; its
+    columns must have the names of the schema. Times arrive as microseconds since 1970, so that no text
+    format is guessed.
     """
     columns = ", ".join(_outbound(name, kind) for name, kind in schema.items())
     with driver_connection(connection).cursor() as cursor, tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
-        bound = cursor.mogrify(query, parameters or {}).decode()
+        bound = cursor.mogrify(query, parameters or None).decode()
         cursor.copy_expert(f"COPY (SELECT {columns} FROM ({bound}) AS source) TO STDOUT (FORMAT csv)", file)
         if not file.tell():
             return pl.DataFrame(schema=schema)

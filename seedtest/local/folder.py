@@ -94,8 +94,7 @@ class StackFolder:
 def make_writable_folder(folder: Path, *, mode: int = 0o755) -> None:
     """Create a folder if missing and prove that files can be made in it."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=mode, exist_ok=True)
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0")
     except OSError as error:

@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parents[2]
 # Two stacks that start at once may choose the same free port; the loser chooses again.
 _PORT_ATTEMPTS = 5
+_EXTERNAL_PATIENCE_SECS = 3.0
 
 
 def up(settings: Settings, *, say: Say = logger.info, project: Path = PROJECT) -> StackState:
@@ -70,15 +71,16 @@ class _Start:
     def run(self) -> StackState:
         """Launch unless it runs already, and see every part healthy."""
         self._require_external_server()
-        running = self._state if self._supervisor.answers() else None
+        if not self._supervisor.answers():
+            stop_orphans(self._folder, self._say)
+            return self._launch()
         plan = self._plan()
-        if running is not None and plan.fingerprint == running.configuration:
+        if self._state is not None and plan.fingerprint == self._state.configuration:
             self._say(f"The stack in {self._folder.home} runs already: looking at each part")
             self._bring_up(plan)
-            return self._register(plan, running)
-        if self._supervisor.answers():
-            self._say(f"The stack in {self._folder.home} runs with other settings: restarting it")
-            shut_down(self._folder, grace_secs=GRACE_SECS, say=self._say)
+            return self._register(plan, self._state)
+        self._say(f"The stack in {self._folder.home} runs with other settings: restarting it")
+        shut_down(self._folder, grace_secs=GRACE_SECS, say=self._say)
         return self._launch()
 
     def _remembered(self) -> StackState | None:
@@ -92,7 +94,7 @@ class _Start:
     def _require_external_server(self) -> None:
         url = self._external.prefect_api_url
         if url is not None:
-            with PrefectApi(url, patience_secs=5, say=self._say) as api:
+            with PrefectApi(url, patience_secs=_EXTERNAL_PATIENCE_SECS, say=self._say) as api:
                 api.version()
 
     def _plan(self) -> Plan:
@@ -109,7 +111,6 @@ class _Start:
 
     def _launch(self) -> StackState:
         """Start everything anew; unless all becomes healthy, leave nothing running."""
-        stop_orphans(self._folder, self._say)
         self._say(f"Starting the stack in {self._folder.home}")
         for _ in range(_PORT_ATTEMPTS):
             plan = self._plan()

@@ -3,9 +3,6 @@
 import logging
 import shutil
 
-import psutil
-
-from seedtest.errors import StackError
 from seedtest.local.draining import close_stopped_runs, let_runs_finish
 from seedtest.local.folder import StackFolder
 from seedtest.local.lock import stack_lock
@@ -19,7 +16,6 @@ from seedtest.settings import Settings
 logger = logging.getLogger(__name__)
 
 GRACE_SECS = 30.0
-_SHUTDOWN_PATIENCE_SECS = 150.0
 
 
 def down(settings: Settings, *, grace_secs: float = GRACE_SECS, say: Say = logger.info) -> None:
@@ -47,18 +43,8 @@ def shut_down(folder: StackFolder, *, grace_secs: float, say: Say) -> bool:
         say("Stopping the stack")
         supervisor.stop(WORKER)
         close_stopped_runs(going, say)
-        _stop_supervisor(folder, supervisor)
+        supervisor.shutdown()
     return stop_orphans(folder, say) or running
-
-
-def _stop_supervisor(folder: StackFolder, supervisor: Supervisor) -> None:
-    try:
-        supervisor.shutdown(patience_secs=_SHUTDOWN_PATIENCE_SECS)
-    except psutil.TimeoutExpired as error:
-        raise StackError(
-            f"supervisord (pid {error.pid}) has not stopped within {error.seconds:.0f} s. "
-            f"Its log is {folder.log('supervisord')}; run `seedtest down` again."
-        ) from error
 
 
 def clean(settings: Settings, *, say: Say = logger.info) -> None:

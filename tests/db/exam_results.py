@@ -25,11 +25,13 @@ def result(
         "result_json": {"questions": list(questions)},
         "created_at": completed_at,
         "updated_at": completed_at,
+        "status": "ready",
+        "exam_id": None,
     } | columns
 
 
 def add_results(connection: Connection, *results: dict[str, Any]) -> None:
-    """Insert results; all of one call give the same columns."""
+    """Insert results; all of one call have the same columns."""
     connection.execute(sa.insert(ExamResult), list(results))
 
 
@@ -46,5 +48,5 @@ def add_documents(connection: Connection, documents: Sequence[str], user_id: str
 
 
 def add_questions(connection: Connection, *questions: dict[str, Any]) -> None:
-    """Insert items; all of one call give the same columns."""
+    """Insert items; all of one call have the same columns."""
     connection.execute(sa.insert(Question), [{"content": "?"} | question for question in questions])

@@ -25,6 +25,6 @@ def _digest(engine: Engine, table: str) -> tuple[int, str]:
     return len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
-def scalar(engine: Engine, query: str) -> Any:  # noqa: ANN401 (whatever the query returns)
+def scalar(engine: Engine, query: str) -> Any:
     with engine.connect() as connection:
         return connection.scalar(sa.text(query))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from prefect.states import State
+from prefect.client.schemas.objects import State
 from sqlalchemy.engine import Engine
 
 from flows.compute_daily_kpis import compute_daily_kpis
@@ -85,10 +85,10 @@ def test_a_dry_calibration_counts_and_writes_nothing(cohort: Engine, log: list[s
 def test_the_calibration_logs_the_contracts_lines_in_order(cohort: Engine, log: list[str]) -> None:
     summary = mirt_calibrate(date=LAST_DAY)
     counts = summary.counts
+    seeds = scalar(cohort, "SELECT count(*) FROM question WHERE meta ? 'irt'")
     wanted = [
         f"Loaded {counts['answers loaded']} observations from attempt VIEW",
-        f"Loaded {scalar(cohort, 'SELECT count(*) FROM question WHERE meta ? $$irt$$')}"
-        " anchors/seeds from question.meta",
+        f"Loaded {seeds} anchors/seeds from question.meta",
         f"Total observations: {counts['answers counted']}",
         f"Model: 2PL, Anchors: {counts['anchors with parameters']}",
         'Linking constants received: {"slope": ',
@@ -109,7 +109,9 @@ def test_a_failed_calibration_says_why_without_a_trace(cohort: Engine, log: list
     with stage_lock(cohort, "mirt-calibrate", wait_secs=0):
         state: State[StageSummary] = mirt_calibrate.with_options(retries=0)(date=LAST_DAY, return_state=True)
     assert state.is_failed()
-    assert any(line.startswith("IRT calibration failed: Stage mirt-calibrate is already running") for line in log)
+    assert any(
+        line.startswith("IRT calibration failed: Stage mirt-calibrate is already running") for line in log
+    )
     assert "Traceback" not in log
 
 

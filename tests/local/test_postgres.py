@@ -4,7 +4,7 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -27,13 +27,20 @@ def folder() -> Iterator[Path]:
         yield path
 
 
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """The home of the server that most tests share."""
+    with open_folder() as path:
+        yield path / "home"
+        EmbeddedPostgres(path / "home").remove()
+
+
 @pytest.fixture
-def server(folder: Path) -> Iterator[EmbeddedPostgres]:
+def server(home: Path) -> EmbeddedPostgres:
     """A running server."""
-    server = EmbeddedPostgres(folder / "home", durable=False)
+    server = EmbeddedPostgres(home, durable=False)
     server.start()
-    yield server
-    server.remove()
+    return server
 
 
 def query(server: EmbeddedPostgres, statement: str) -> object:
@@ -46,6 +53,7 @@ def query(server: EmbeddedPostgres, statement: str) -> object:
 
 
 def write_rows(server: EmbeddedPostgres) -> None:
+    query(server, "DROP TABLE IF EXISTS kept")
     query(server, "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
 
 
@@ -143,27 +151,33 @@ def test_an_initialisation_that_was_killed_is_begun_anew(folder: Path) -> None:
     server.remove()
 
 
+@contextmanager
+def changed(file: Path, text: str | None) -> Iterator[None]:
+    """Replace a file's content, or delete the file, for a while."""
+    before = file.read_text()
+    file.unlink() if text is None else file.write_text(text)
+    yield
+    file.write_text(before)
+
+
 def test_data_of_another_major_version_are_refused_and_left_alone(server: EmbeddedPostgres) -> None:
     server.stop()
-    version = server.folder.postgres.resolve() / "PG_VERSION"
-    version.write_text("16\n")
-    with pytest.raises(StackError, match=r"written by PostgreSQL 16, this release brings 18.*untouched"):
+    refused = pytest.raises(StackError, match=r"written by PostgreSQL 16, this release brings 18.*untouched")
+    with changed(server.folder.postgres / "PG_VERSION", "16\n"), refused:
         server.start()
-    assert version.read_text() == "16\n"
 
 
 def test_a_folder_without_data_in_their_place_is_refused(server: EmbeddedPostgres) -> None:
     server.stop()
-    (server.folder.postgres.resolve() / "PG_VERSION").unlink()
-    with pytest.raises(StackError, match="PG_VERSION is missing"):
+    refused = pytest.raises(StackError, match="PG_VERSION is missing")
+    with changed(server.folder.postgres / "PG_VERSION", None), refused:
         server.start()
 
 
 def test_a_server_that_cannot_start_shows_the_end_of_its_log(server: EmbeddedPostgres) -> None:
     server.stop()
-    with (server.folder.postgres.resolve() / "postgresql.conf").open("a") as settings:
-        settings.write("no_such_setting = 1\n")
-    with pytest.raises(StackError, match=r"(?s)did not start.*untouched.*no_such_setting"):
+    refused = pytest.raises(StackError, match=r"(?s)did not start.*untouched.*no_such_setting")
+    with changed(server.folder.postgres / "postgresql.conf", "no_such_setting = 1\n"), refused:
         server.start()
 
 
@@ -210,5 +224,4 @@ def test_as_root_data_below_a_closed_folder_go_elsewhere_and_are_removed_from_th
 def test_no_process_is_left_behind(server: EmbeddedPostgres) -> None:
     data = server.folder.postgres.resolve()
     server.stop()
-    left = [p for p in psutil.process_iter() if p.name() == "postgres" and Path(p.cwd()) == data]
-    assert left == []
+    assert [p.info for p in psutil.process_iter(["name", "cwd"]) if p.info["cwd"] == str(data)] == []

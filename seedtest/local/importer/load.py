@@ -107,6 +107,8 @@ def _format(
                 "--start and --days belong to --format mathe; attempts carry their own times."
             )
         return AttemptsFormat(path, mapping)
+    if name != "mathe":
+        raise ImportFileError(f"There is no format {name!r}. Use attempts or mathe.")
     if mapping:
         raise ImportFileError("--map belongs to --format attempts; the headers of mathe are known.")
     if start is None or days is None:

@@ -39,6 +39,8 @@ class RejectsFile:
         self.count = 0
         self._part = path.with_name(path.name + ".part")
         self._columns = columns
+        # A mended rejects file keeps its first two columns; their new values take the place of the old.
+        self._skipped = len(OWN_COLUMNS) if columns[: len(OWN_COLUMNS)] == OWN_COLUMNS else 0
         self._file: TextIO | None = None
 
     def __enter__(self) -> Self:
@@ -54,8 +56,12 @@ class RejectsFile:
     def add(self, rejects: Sequence[Reject]) -> None:
         """Write rejects with the fields they have, however many."""
         if rejects:
-            csv.writer(self._open()).writerows((each.line, each.reason, *each.fields) for each in rejects)
+            csv.writer(self._open()).writerows(self._row(each) for each in rejects)
             self.count += len(rejects)
+
+    def _row(self, reject: Reject) -> tuple[object, ...]:
+        is_whole = len(reject.fields) == len(self._columns)
+        return (reject.line, reject.reason, *reject.fields[self._skipped if is_whole else 0 :])
 
     def keep(self) -> Path | None:
         """Put the file in place and return where, or remove an older one when nothing was rejected."""
@@ -77,7 +83,7 @@ class RejectsFile:
                     f"The rejects file {self.path} cannot be written: {error.strerror}. "
                     "Name another with --rejects."
                 ) from error
-            csv.writer(self._file).writerow((*OWN_COLUMNS, *self._columns))
+            csv.writer(self._file).writerow((*OWN_COLUMNS, *self._columns[self._skipped :]))
         return self._file
 
 

@@ -10,6 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from seedtest.errors import StackError
 
@@ -34,19 +35,22 @@ class Account:
         """Whether this is the superuser."""
         return self.uid == 0
 
-    def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        """Run a command as this user, capturing what it prints."""
-        if self.is_self:
-            return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    def run(
+        self, command: list[str], *, output: int | BinaryIO = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as this user, without the variables that PostgreSQL's programs heed."""
         return subprocess.run(
             command,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
             text=True,
             check=False,
             cwd="/",
-            user=self.uid,
-            group=self.gid,
-            extra_groups=[],
+            env={"PATH": os.defpath},
+            user=None if self.is_self else self.uid,
+            group=None if self.is_self else self.gid,
+            extra_groups=None if self.is_self else [],
         )
 
     def can_enter(self, folder: Path) -> bool:

@@ -20,7 +20,7 @@ _INITDB_OPTIONS = [
 ]
 
 
-def create_cluster(binaries: Binaries, account: Account, data: Path) -> None:
+def create_cluster(binaries: Binaries, account: Account, data: Path, *, durable: bool) -> None:
     """Run initdb beside the final place and rename, so that a broken-off attempt leaves no half data."""
     new = data.with_name(f"{data.name}.new")
     if new.exists():
@@ -28,10 +28,11 @@ def create_cluster(binaries: Binaries, account: Account, data: Path) -> None:
         shutil.rmtree(new)
     new.mkdir(mode=0o700)
     account.own(new)
-    made = account.run([str(binaries.program("initdb")), "-D", str(new), *_INITDB_OPTIONS])
+    options = _INITDB_OPTIONS if durable else [*_INITDB_OPTIONS, "--no-sync"]
+    made = account.run([str(binaries.program("initdb")), "-D", str(new), *options])
     if made.returncode != 0:
         shutil.rmtree(new)
-        raise StackError(_why_initdb_failed(data, made.stdout + made.stderr))
+        raise StackError(_why_initdb_failed(data, made.stdout))
     new.rename(data)
 
 

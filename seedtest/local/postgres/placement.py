@@ -17,8 +17,9 @@ from seedtest.local.postgres.account import Account
 from seedtest.local.postgres.binaries import SYSTEM_DATA
 from seedtest.local.say import Say
 
-# The shortest limit of a socket's path (macOS; Linux: 107), less the longest name made below the folder.
-_MAX_SOCKET_FOLDER_BYTES = 103 - len("/postgres/.s.PGSQL.5432")
+# The shortest limit of a socket's path (macOS; Linux: 107), less the longest name made in the folder:
+# supervisord binds to a name with its pid first.
+_MAX_SOCKET_FOLDER_BYTES = 103 - len("/supervisor.sock.4194304")
 
 
 def data_folder(folder: StackFolder) -> Path:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import psutil
 
-from seedtest.local.supervision.processes import is_alive
+from seedtest.local.supervision.processes import is_alive, wait_until_gone
 
 _LOCK_FILE = "postmaster.pid"
 _SOCKET_LOCK_FILE = ".s.PGSQL.5432.lock"
+_BACKENDS_PATIENCE_SECS = 30.0
 
 
 def find_postmaster(data: Path) -> psutil.Process | None:
@@ -33,11 +34,9 @@ def clear_stale_locks(data: Path, sockets: Path) -> None:
     Children may outlive a killed server for a moment: they are waited for, as the lock protects
     the data from a second server beside them.
     """
-    if find_postmaster(data) is None:
-        psutil.wait_procs(list(_backends(data)), timeout=30)
-        if not any(True for _ in _backends(data)):
-            (data / _LOCK_FILE).unlink(missing_ok=True)
-            (sockets / _SOCKET_LOCK_FILE).unlink(missing_ok=True)
+    if find_postmaster(data) is None and not wait_until_gone(_backends(data), _BACKENDS_PATIENCE_SECS):
+        (data / _LOCK_FILE).unlink(missing_ok=True)
+        (sockets / _SOCKET_LOCK_FILE).unlink(missing_ok=True)
 
 
 def _backends(data: Path) -> Iterator[psutil.Process]:

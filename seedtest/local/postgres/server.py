@@ -4,9 +4,8 @@ It listens on a Unix socket only, in a folder that only its user may enter; henc
 """
 
 import contextlib
+import shlex
 import signal
-import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,12 +33,12 @@ from seedtest.local.postgres.placement import (
 from seedtest.local.postgres.postmaster import clear_stale_locks, find_postmaster
 from seedtest.local.say import Say, silent
 from seedtest.local.supervision.logs import tail
-from seedtest.local.supervision.processes import MARKER, stop_processes
+from seedtest.local.supervision.processes import stop_processes
 
 SUPERUSER = "postgres"
 DATABASE = "seedtest"
 _PORT = 5432
-_START_PATIENCE_SECS = 60.0
+_START_PATIENCE_SECS = 120
 _STOP_PATIENCE_SECS = 60.0
 # For tests: a crash of the machine may lose their data, which nobody would miss.
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -76,7 +75,7 @@ class EmbeddedPostgres:
         if data.exists():
             require_version(data, account)
         else:
-            create_cluster(binaries, account, data)
+            create_cluster(binaries, account, data, durable=self._durable)
         sockets = place_sockets(self.folder, account) / "postgres"
         if self.process() is None:
             clear_stale_locks(data, sockets)
@@ -91,25 +90,10 @@ class EmbeddedPostgres:
 
     def _launch(self, prepared: "PreparedPostgres") -> None:
         """Start the server in a session of its own and wait until it answers."""
-        account = prepared.account
         with self.log.open("ab") as log:
-            server = subprocess.Popen(
-                prepared.command(),
-                cwd="/",
-                env={MARKER: str(self.folder.home)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                user=None if account.is_self else account.uid,
-                group=None if account.is_self else account.gid,
-                extra_groups=None if account.is_self else [],
-            )
-        deadline = time.monotonic() + _START_PATIENCE_SECS
-        while not self.is_ready():
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise StackError(f"PostgreSQL did not start; its data are untouched.{tail(self.log)}")
-            time.sleep(0.02)
+            started = prepared.account.run(prepared.start_command(), output=log)
+        if started.returncode != 0:
+            raise StackError(f"PostgreSQL did not start; its data are untouched.{tail(self.log)}")
 
     def stop(self) -> None:
         """Stop the server if it runs; sessions are disconnected, nothing is lost."""
@@ -170,6 +154,15 @@ class PreparedPostgres:
 
     def command(self) -> list[str]:
         """Return the command line of the server in the foreground."""
+        return [str(self.binaries.program("postgres")), "-D", str(self.data), *self._options()]
+
+    def start_command(self) -> list[str]:
+        """Return the command line that starts the server in the background and waits for it."""
+        options = ["-o", shlex.join(self._options()), "-t", str(_START_PATIENCE_SECS)]
+        return [str(self.binaries.program("pg_ctl")), "-D", str(self.data), *options, "-w", "-s", "start"]
+
+    def _options(self) -> list[str]:
+        """Return the settings, which belong to the release rather than to the data."""
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": f'"{self.sockets}"',
@@ -179,9 +172,7 @@ class PreparedPostgres:
         }
         if not self.durable:
             settings |= _NOT_DURABLE
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        program = self.binaries.program("postgres")
-        return [str(program), "-D", str(self.data), "-p", str(_PORT), *options]
+        return ["-p", str(_PORT), *(f"--{name}={value}" for name, value in settings.items())]
 
     @property
     def version(self) -> str:

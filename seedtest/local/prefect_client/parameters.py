@@ -1,5 +1,6 @@
 """Parameters of a run as a person types them, read as the deployment's schema wants them."""
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 
@@ -17,7 +18,21 @@ def read_parameters(deployment: Deployment, texts: Mapping[str, str]) -> dict[st
     if unknown:
         takes = f"takes {', '.join(known)}" if known else "takes none"
         raise StackError(f"{deployment.name} has no parameter {', '.join(unknown)}: it {takes}.")
-    return {name: _read(text, _kinds(known[name])) for name, text in texts.items()}
+    for name, text in texts.items():
+        _require_format(deployment.name, name, text, known[name])
+    return {name: _read(text, _named(known[name], "type")) for name, text in texts.items()}
+
+
+def _require_format(deployment: str, name: str, text: str, schema: _Schema) -> None:
+    """Refuse what is no day: the server checks types, but leaves formats to the flow."""
+    if "date" not in _named(schema, "format") or text in {"", "null"}:
+        return
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        raise StackError(
+            f"{deployment} cannot take {name}={text}: it is no day. Write it as 2026-10-30."
+        ) from None
 
 
 def _read(text: str, kinds: frozenset[str]) -> object:
@@ -33,10 +48,10 @@ def _read(text: str, kinds: frozenset[str]) -> object:
         return text
 
 
-def _kinds(schema: _Schema) -> frozenset[str]:
-    """Return the JSON types that a schema names; none for a reference to another schema."""
+def _named(schema: _Schema, key: str) -> frozenset[str]:
+    """Return the JSON types, or formats, that a schema names; none for a reference to another schema."""
     alternatives = schema.get("anyOf")
     if isinstance(alternatives, list):
-        return frozenset().union(*(_kinds(alternative) for alternative in alternatives))
-    kind = schema.get("type")
-    return frozenset({kind}) if isinstance(kind, str) else frozenset()
+        return frozenset().union(*(_named(alternative, key) for alternative in alternatives))
+    value = schema.get(key)
+    return frozenset({value}) if isinstance(value, str) else frozenset()

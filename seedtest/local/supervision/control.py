@@ -16,10 +16,12 @@ from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
 from seedtest.local.postgres.placement import socket_folder
 from seedtest.local.supervision.logs import tail
+from seedtest.local.supervision.processes import wait_until_gone
 from seedtest.local.supervision.unix_rpc import UnixTransport
 
 _LAUNCH_PATIENCE_SECS = 20.0
 _RPC_TIMEOUT_SECS = 120.0
+_SHUTDOWN_PATIENCE_SECS = 150.0
 # Codes of supervisor.xmlrpc.Faults.
 _ALREADY_STARTED = 60
 _NOT_RUNNING = 70
@@ -65,22 +67,23 @@ class Supervisor:
     def launch(self, configuration: str, environment: Mapping[str, str]) -> None:
         """Start supervisord and wait until it takes orders."""
         self._folder.supervisor_config.write_text(configuration, encoding="utf-8")
-        output = self._folder.log("supervisord-start")
-        with output.open("wb") as stream:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._folder.supervisor_config)],
-                cwd=self._folder.home,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                # A Ctrl-C meant for the command line must not reach the stack's processes.
-                start_new_session=True,
-            )
+        # It goes into the background by itself, into a session of its own: a Ctrl-C meant for the
+        # command line does not reach the stack's processes.
+        started = subprocess.run(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._folder.supervisor_config)],
+            cwd=self._folder.home,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
         deadline = time.monotonic() + _LAUNCH_PATIENCE_SECS
         while not self.answers():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise StackError(f"supervisord did not start.{tail(output)}")
+            if started.returncode != 0 or time.monotonic() > deadline:
+                log = tail(self._folder.log("supervisord"))
+                raise StackError(f"supervisord did not start. {started.stdout.strip()}{log}")
             time.sleep(0.05)
 
     def answers(self) -> bool:
@@ -110,11 +113,15 @@ class Supervisor:
         """Stop a program if it runs, and wait for its end."""
         self._call_unless(_NOT_RUNNING, "stopProcess", name, wait=True)
 
-    def shutdown(self, *, patience_secs: float) -> None:
+    def shutdown(self) -> None:
         """Stop every program in order, then supervisord itself."""
         process = psutil.Process(self.pid())
         self._call("shutdown")
-        process.wait(timeout=patience_secs)
+        if wait_until_gone([process], _SHUTDOWN_PATIENCE_SECS):
+            raise StackError(
+                f"supervisord (pid {process.pid}) has not stopped within {_SHUTDOWN_PATIENCE_SECS:.0f} s. "
+                f"Run `seedtest down` again.{tail(self._folder.log('supervisord'))}"
+            )
 
     def _call_unless(self, accepted_fault: int, method: str, name: str, *, wait: bool) -> None:
         """Call, taking one fault for success."""

@@ -12,12 +12,16 @@ from seedtest.local.postgres.postmaster import find_postmaster
 from seedtest.local.say import Say
 from seedtest.local.supervision.processes import MARKER, marked_processes, stop_processes
 
-_PATIENCE_SECS = 15.0
+# Short: a worker whose output nobody reads any more does not end when asked to.
+_PATIENCE_SECS = 3.0
 _POSTGRES_PATIENCE_SECS = 60.0
 
 
 def stop_orphans(folder: StackFolder, say: Say) -> bool:
-    """Stop what still runs of this home's stack, PostgreSQL last; return whether there was anything."""
+    """Stop what still runs of this home's stack, in order; return whether there was anything.
+
+    Flow runs and the worker report their end to the server; everything uses PostgreSQL.
+    """
     postmaster = find_postmaster(data_folder(folder))
     others = [process for process in marked_processes(folder.home) if process != postmaster]
     if not others and postmaster is None:
@@ -26,10 +30,20 @@ def stop_orphans(folder: StackFolder, say: Say) -> bool:
         _refuse_foreign(postmaster, folder)
     pids = ", ".join(str(process.pid) for process in [*others, *filter(None, [postmaster])])
     say(f"Stopping processes that a killed stack of {folder.home} has left behind (pid {pids})")
-    stop_processes(others, patience_secs=_PATIENCE_SECS)
+    servers = [process for process in others if _is_server(process)]
+    clients = [process for process in others if process not in servers]
+    stop_processes(clients, patience_secs=_PATIENCE_SECS)
+    stop_processes(servers, patience_secs=_PATIENCE_SECS)
     if postmaster is not None:
         stop_processes([postmaster], first=signal.SIGINT, patience_secs=_POSTGRES_PATIENCE_SECS)
     return True
+
+
+def _is_server(process: psutil.Process) -> bool:
+    """Whether this is Prefect's server."""
+    with contextlib.suppress(psutil.Error):
+        return "server" in process.cmdline()
+    return False
 
 
 def _refuse_foreign(postmaster: psutil.Process, folder: StackFolder) -> None:

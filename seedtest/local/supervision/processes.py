@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import psutil
 
 # Every process of a stack carries its home in this variable: the proof that it is this stack's.
 MARKER = "SEEDTEST_STACK"
+
+_KILL_PATIENCE_SECS = 10.0
+_PAUSE_SECS = 0.02
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -24,9 +28,24 @@ def stop_processes(
 ) -> None:
     """Ask processes to end, and kill those that have not after the given time."""
     asked = [process for process in processes if _send(process, first)]
-    _, stubborn = psutil.wait_procs([p for p in asked if is_alive(p)], timeout=patience_secs)
-    killed = [process for process in stubborn if is_alive(process) and _send(process, signal.SIGKILL)]
-    psutil.wait_procs(killed, timeout=10)
+    stubborn = [
+        process for process in wait_until_gone(asked, patience_secs) if _send(process, signal.SIGKILL)
+    ]
+    wait_until_gone(stubborn, _KILL_PATIENCE_SECS)
+
+
+def wait_until_gone(processes: Iterable[psutil.Process], patience_secs: float) -> list[psutil.Process]:
+    """Wait for processes to end; return those that have not.
+
+    psutil's own wait would wait for zombies too, which in a container nobody may ever bury.
+    """
+    deadline = time.monotonic() + patience_secs
+    left = list(processes)
+    while left := [process for process in left if is_alive(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_PAUSE_SECS)
+    return left
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> bool:

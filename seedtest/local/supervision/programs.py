@@ -43,8 +43,6 @@ def configuration(folder: StackFolder, sockets: Path, programs: tuple[Program, .
         _section("rpcinterface:supervisor", **_RPC_FACTORY),
         _section(
             "supervisord",
-            nodaemon="true",
-            silent="true",
             logfile=folder.log("supervisord"),
             logfile_maxbytes="5MB",
             logfile_backups=2,

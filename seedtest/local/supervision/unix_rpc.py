@@ -14,9 +14,11 @@ class UnixTransport(xmlrpc.client.Transport):
         self._path = path
         self._timeout_secs = timeout_secs
 
-    def make_connection(self, host: object) -> http.client.HTTPConnection:
-        """Return a connection to the socket, whatever the host."""
-        return _UnixConnection(self._path, self._timeout_secs)
+    def make_connection(self, host: tuple[str, dict[str, str]] | str) -> http.client.HTTPConnection:
+        """Return a connection to the socket, whatever the host; the base class closes it."""
+        connection = _UnixConnection(self._path, self._timeout_secs)
+        self._connection = (host, connection)
+        return connection
 
 
 class _UnixConnection(http.client.HTTPConnection):

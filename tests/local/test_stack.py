@@ -1,0 +1,342 @@
+"""The embedded stack: real processes, killed, repaired, stopped and started again."""
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from pydantic import SecretStr
+from rich.console import Console
+
+from seedtest.errors import StackError, StackNotRunningError
+from seedtest.local import stack
+from seedtest.local.addresses import database_url, prefect_api_url
+from seedtest.local.plan import POOL
+from seedtest.local.ports import DEFAULT_PORT, choose_port
+from seedtest.local.postgres import EmbeddedPostgres
+from seedtest.local.prefect_client.api import PrefectApi
+from seedtest.local.prefect_client.models import State, StateType
+from seedtest.local.status import render, status
+from seedtest.local.supervision.processes import is_alive, marked_processes
+from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER
+from seedtest.settings import Settings
+from tests.local.conftest import Stack, free_port, make_stack
+
+STOPPED = "The stack was stopped while this run was going."
+PROGRAMS = (POSTGRES, SERVER, WORKER)
+
+
+def wait_until(condition: Callable[[], bool], patience_secs: float = 30) -> None:
+    deadline = time.monotonic() + patience_secs
+    while not condition():
+        assert time.monotonic() < deadline, "it has not come about"
+        time.sleep(0.1)
+
+
+def pids(made: Stack) -> dict[str, int]:
+    return {name: made.pid(name) for name in PROGRAMS}
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def execute(made: Stack, statement: str) -> object:
+    engine = sa.create_engine(database_url(made.settings))
+    with engine.begin() as connection:
+        result = connection.execute(sa.text(statement))
+        value = result.scalar() if result.returns_rows else None
+    engine.dispose()
+    return value
+
+
+@pytest.fixture
+def with_rows(running: Stack) -> Stack:
+    """The shared stack with a session in its database."""
+    execute(running, "INSERT INTO session (id) VALUES ('kept') ON CONFLICT DO NOTHING")
+    return running
+
+
+def rows_kept(made: Stack) -> bool:
+    return execute(made, "SELECT count(*) FROM session WHERE id = 'kept'") == 1
+
+
+@contextmanager
+def going_nap(made: Stack) -> Iterator[Callable[[], State]]:
+    """Have a flow run going; give what tells its state."""
+    with PrefectApi(prefect_api_url(made.settings)) as api:
+        run = api.create_flow_run(api.deployments(["nap"])[0], {"seconds": 300}, key=str(uuid.uuid4()))
+
+        def state() -> State:
+            found = api.flow_run(run.id).state
+            assert found is not None
+            return found
+
+        wait_until(lambda: state().type is StateType.RUNNING)
+        yield state
+
+
+def shown_status(settings: Settings) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(render(status(settings)))
+    return console.export_text()
+
+
+def deploy(made: Stack, *, pool: str) -> None:
+    """Register the project's deployments in a pool, as its owner would."""
+    yaml = made.project / "prefect.yaml"
+    before = yaml.read_text()
+    yaml.write_text(before.replace(POOL, pool))
+    api_url = made.settings.prefect_api_url or ""
+    subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+        cwd=made.project,
+        env={**os.environ, "PREFECT_API_URL": api_url, "PREFECT_HOME": str(made.settings.home / "prefect")},
+        check=True,
+        capture_output=True,
+    )
+    yaml.write_text(before)
+
+
+@pytest.fixture
+def borrowing(running: Stack, folder: Path) -> Iterator[Stack]:
+    """A stack with PostgreSQL and a worker of its own that uses the shared stack's Prefect server."""
+    made = make_stack(folder, prefect_api_url=prefect_api_url(running.settings))
+    yield made
+    made.clean()
+
+
+def test_up_starts_every_part_migrates_and_registers_the_deployments(running: Stack) -> None:
+    assert {process.name: process.runs for process in running.supervisor.processes()} == dict.fromkeys(
+        PROGRAMS, True
+    )
+    assert execute(running, "SELECT count(*) FROM weekly_kpi") == 0
+    with PrefectApi(prefect_api_url(running.settings)) as api:
+        registered = {(deployment.name, deployment.work_pool_name) for deployment in api.deployments()}
+        assert registered == {("nap", POOL), ("parent", POOL), ("failing", POOL)}
+        assert any(worker.online for worker in api.workers(POOL))
+
+
+def test_starting_twice_says_so_and_leaves_the_processes_alone(running: Stack) -> None:
+    before = pids(running)
+    running.up()
+    assert running.said == [f"The stack in {running.settings.home} runs already: looking at each part"]
+    assert pids(running) == before
+
+
+def test_the_stacks_own_addresses_in_the_environment_are_not_taken_for_external(running: Stack) -> None:
+    before = pids(running)
+    exported = Settings(
+        seedtest_home=Path(os.path.relpath(running.settings.home)),
+        database_url=SecretStr(database_url(running.settings)),
+        prefect_api_url=prefect_api_url(running.settings),
+    )
+    stack.up(exported, project=running.project)
+    assert pids(running) == before
+
+
+def test_two_starts_at_the_same_instant_take_turns(running: Stack) -> None:
+    before = pids(running)
+    threads = [
+        threading.Thread(target=stack.up, args=[running.settings], kwargs={"project": running.project})
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pids(running) == before
+
+
+def test_killed_processes_come_back_by_themselves_with_their_rows(with_rows: Stack) -> None:
+    before = pids(with_rows)
+    for pid in before.values():
+        kill(pid)
+    wait_until(lambda: all(with_rows.pid(name) not in {0, before[name]} for name in PROGRAMS))
+    with_rows.up()
+    assert rows_kept(with_rows)
+
+
+def test_a_stopped_part_is_started_by_the_next_up(with_rows: Stack) -> None:
+    with_rows.supervisor.stop(POSTGRES)
+    with_rows.supervisor.stop(WORKER)
+    with_rows.up()
+    assert all(process.runs for process in with_rows.supervisor.processes())
+    assert rows_kept(with_rows)
+
+
+def test_after_a_killed_supervisord_up_stops_what_is_left_and_starts_anew(with_rows: Stack) -> None:
+    with going_nap(with_rows) as nap:
+        left = list(marked_processes(with_rows.settings.home))
+        kill(with_rows.supervisor.pid())
+        with_rows.up()
+        assert any(line.startswith("Stopping processes that a killed stack") for line in with_rows.said)
+        assert [process for process in left if is_alive(process)] == []
+        assert nap().type.is_final
+    assert rows_kept(with_rows)
+
+
+def test_down_gives_runs_a_time_then_tells_the_server_that_they_were_stopped(with_rows: Stack) -> None:
+    with going_nap(with_rows) as nap:
+        with_rows.down(grace_secs=1)
+        assert "Waiting up to 1 s for 1 flow runs to end; Ctrl-C stops them now" in with_rows.said
+        assert list(marked_processes(with_rows.settings.home)) == []
+        with_rows.down()
+        assert with_rows.said == [f"The stack in {with_rows.settings.home} was not running"]
+        shown = shown_status(with_rows.settings)
+        assert "The stack is down" in shown
+        assert "No database is running" in shown
+        with pytest.raises(StackNotRunningError, match="seedtest up"):
+            database_url(with_rows.settings)
+        with_rows.up()
+        assert nap() == State(type=StateType.CRASHED, name="Crashed", message=STOPPED)
+    assert rows_kept(with_rows)
+
+
+def test_a_spoilt_state_file_and_a_stale_pid_file_are_repaired(with_rows: Stack) -> None:
+    with_rows.down()
+    with_rows.folder.state_file.write_text("{")
+    with_rows.folder.supervisor_pid_file.write_text(str(os.getpid()))
+    with pytest.raises(StackError, match="`seedtest up` writes it anew"):
+        database_url(with_rows.settings)
+    with_rows.up()
+    assert rows_kept(with_rows)
+
+
+def test_status_shows_processes_addresses_versions_rows_and_runs(with_rows: Stack) -> None:
+    state = with_rows.up()
+    found = status(with_rows.settings)
+    assert found.running
+    assert found.data_bytes > 10_000_000
+    assert {rows.table: rows.n_rows for rows in found.database.tables}["session"] == 1
+    assert (found.database.version, found.prefect.version) == (state.postgres_version, version("prefect"))
+    shown = shown_status(with_rows.settings)
+    assert "The stack runs." in shown
+    assert state.prefect_api_url in shown
+    assert str(with_rows.pid(WORKER)) in shown
+
+
+def test_a_changed_flow_is_registered_anew_and_an_unchanged_one_is_not(running: Stack) -> None:
+    flows = running.project / "flows" / "naps.py"
+    flows.write_text(flows.read_text().replace("seconds: float = 1.0, mode", "seconds: float = 2.0, mode"))
+    running.up()
+    assert running.said[-1] == "Registering 3 deployments"
+    with PrefectApi(prefect_api_url(running.settings)) as api:
+        schema = api.deployments(["nap"])[0].parameter_openapi_schema
+    assert schema is not None
+    assert schema.properties["seconds"]["default"] == 2.0
+
+
+def test_a_flow_that_cannot_be_registered_leaves_the_stack_running(running: Stack) -> None:
+    flows = running.project / "flows" / "naps.py"
+    before = flows.read_text()
+    flows.write_text(before.replace("def nap(", "def renamed("))
+    try:
+        with pytest.raises(StackError, match=r"(?s)could not be registered.*stack itself runs.*object 'nap'"):
+            running.up()
+    finally:
+        flows.write_text(before)
+    assert all(process.runs for process in running.supervisor.processes())
+
+
+def test_a_busy_port_is_refused_naming_its_holder(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        made = make_stack(folder, port=holder.getsockname()[1])
+        with pytest.raises(StackError, match=rf"in use by .*pid {os.getpid()}.*SEEDTEST_PREFECT_PORT"):
+            made.up()
+    assert list(marked_processes(made.settings.home)) == []
+    made.clean()
+
+
+def test_without_a_port_asked_for_the_next_free_one_is_taken() -> None:
+    try:
+        holder = socket.create_server(("127.0.0.1", DEFAULT_PORT))
+    except OSError:
+        holder = socket.socket()
+    with holder:
+        assert choose_port(None, None) > DEFAULT_PORT
+
+
+def test_a_home_that_cannot_be_written_to_is_named(folder: Path) -> None:
+    (folder / "home").write_text("in the way")
+    with pytest.raises(StackError, match="a file of that name is in the way"):
+        make_stack(folder).up()
+
+
+def test_an_external_server_that_does_not_answer_is_named_before_anything_starts(folder: Path) -> None:
+    made = make_stack(folder, prefect_api_url=f"http://127.0.0.1:{free_port()}/api")
+    with pytest.raises(StackError, match=r"does not answer.*PREFECT_API_URL"):
+        made.up()
+    assert not made.folder.postgres.exists()
+    made.clean()
+
+
+def test_with_external_servers_only_a_worker_is_started(running: Stack, folder: Path) -> None:
+    made = make_stack(
+        folder,
+        database_url=database_url(running.settings),
+        prefect_api_url=prefect_api_url(running.settings),
+    )
+    made.up()
+    assert [process.name for process in made.supervisor.processes()] == [WORKER]
+    assert made.settings.database_url is not None
+    assert made.settings.database_url.get_secret_value() not in made.folder.state_file.read_text()
+    assert status(made.settings).running
+    made.clean()
+    assert not made.folder.run.exists()
+
+
+def test_a_deployment_in_another_pool_of_an_external_server_is_not_overwritten(borrowing: Stack) -> None:
+    api_url = borrowing.settings.prefect_api_url
+    assert api_url is not None
+    with PrefectApi(api_url) as api:
+        api.create_work_pool("production", "process")
+        deploy(borrowing, pool="production")
+        with pytest.raises(StackError, match=r"nap in pool production.*not overwritten"):
+            borrowing.up()
+        assert {deployment.work_pool_name for deployment in api.deployments(["nap"])} == {"production"}
+        deploy(borrowing, pool=POOL)
+
+
+def test_a_postgres_that_keeps_dying_is_given_up_with_the_end_of_its_log(borrowing: Stack) -> None:
+    with EmbeddedPostgres(borrowing.settings.home) as server:
+        configuration = server.folder.postgres / "postgresql.conf"
+    with configuration.open("a") as settings:
+        settings.write("no_such_setting = 1\n")
+    with pytest.raises(StackError, match=r"(?s)postgres keeps ending.*No data are lost.*no_such_setting"):
+        borrowing.up()
+    assert list(marked_processes(borrowing.settings.home)) == []
+
+
+def test_in_the_foreground_the_stack_runs_until_sigterm(borrowing: Stack) -> None:
+    code = (
+        "import pathlib; from seedtest.local import stack; from seedtest.settings import Settings;"
+        "stack.attached(Settings(), say=lambda line: print(line, flush=True),"
+        f"project=pathlib.Path({str(borrowing.project)!r}))"
+    )
+    environment = {
+        **os.environ,
+        "SEEDTEST_HOME": str(borrowing.settings.home),
+        "PREFECT_API_URL": borrowing.settings.prefect_api_url or "",
+    }
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as foreground:
+        assert foreground.stdout is not None
+        for line in foreground.stdout:
+            if line == "Ctrl-C stops the stack\n":
+                kill(borrowing.pid(POSTGRES))
+            if line.startswith("postgres had ended and was started again"):
+                foreground.terminate()
+        assert foreground.wait() == 0
+    assert list(marked_processes(borrowing.settings.home)) == []
