@@ -37,6 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+# A person waits for an answer; a flow at night can wait longer.
+PATIENCE_SECS = 3
 DEFAULTS = SimulationPlan()
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -80,7 +82,8 @@ def settings() -> Settings:
 @contextmanager
 def database() -> Iterator[Engine]:
     """Give the database that DATABASE_URL names, or else the embedded stack's."""
-    with reachable(create_engine(database_url(settings()), application_name="seedtest command")) as engine:
+    engine = create_engine(database_url(settings()), application_name="seedtest command")
+    with reachable(engine, patience_secs=PATIENCE_SECS):
         yield engine
 
 

@@ -67,8 +67,9 @@ def test_downgrade_keeps_learners_answers(database_url: str) -> None:
 def test_the_platforms_own_tables_stay_as_they_are(empty_database_url: str) -> None:
     execute(
         empty_database_url,
-        "CREATE TABLE exam_results (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), session_id varchar(64) UNIQUE,"
-        " user_id varchar(255), status varchar(16) DEFAULT 'ready', result_json jsonb, exam_id int, extra int,"
+        "CREATE TABLE exam_results (id uuid PRIMARY KEY DEFAULT gen_random_uuid(),"
+        " session_id varchar(64) UNIQUE, user_id varchar(255), status varchar(16) DEFAULT 'ready',"
+        " result_json jsonb, exam_id int, extra int,"
         " created_at timestamptz DEFAULT now(), updated_at timestamptz)",
         "INSERT INTO exam_results (session_id, user_id, result_json)"
         " VALUES ('s', 'u', '{\"questions\": [{\"question_id\": 1}]}')",

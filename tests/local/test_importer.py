@@ -20,6 +20,7 @@ from seedtest.errors import ImportFileError
 from seedtest.local.importer import ImportPhase, ImportProgress, ImportSummary, import_file
 from seedtest.local.importer.csv_records import Shape, read_records
 from seedtest.local.importer.parse import check, parse_times, tidy
+from seedtest.local.importer.source import open_source
 
 HEADER = "user_id,item_id,correct,completed_at,response_time_ms,hints,topic_id,session_id"
 NOW = dt.datetime(2026, 10, 31, tzinfo=dt.UTC)
@@ -251,8 +252,11 @@ def test_the_rejects_file_holds_the_row_as_it_was_and_can_be_mended_and_imported
     (row,) = rejected(summary)
     assert row[2:] == ["ann", "Q1", "?", "2026-09-01T10:00:00Z", "", "", "", "s1", 'said "no"']
     assert summary.rejects is not None
-    mended = summary.rejects.read_text().replace(",?,", ",0,")
-    assert run(mended, rejects=tmp_path / "again.csv").attempts_new == 1
+    mended = summary.rejects.read_text()
+    still_bad = run(mended, rejects=tmp_path / "again.csv")
+    assert still_bad.rejects is not None
+    assert still_bad.rejects.read_text() == mended
+    assert run(mended.replace(",?,", ",0,"), rejects=tmp_path / "again.csv").attempts_new == 1
 
 
 def test_bytes_that_are_no_text_cost_their_row_only(run: Import) -> None:
@@ -271,10 +275,14 @@ def test_bytes_that_are_no_text_cost_their_row_only(run: Import) -> None:
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_delimiters_byte_order_marks_and_line_ends_are_understood(
-    run: Import, delimiter: str, mark: bytes, line_end: str
+    tmp_path: Path, delimiter: str, mark: bytes, line_end: str
 ) -> None:
-    text = TWO_SESSIONS.replace(",", delimiter).replace("\n", line_end)
-    assert run(mark + text.encode()).attempts == 3
+    path = tmp_path / "answers.csv"
+    path.write_bytes(mark + TWO_SESSIONS.replace(",", delimiter).replace("\n", line_end).encode())
+    source = open_source(path, None, "utf-8-sig")
+    frame = pl.concat(batch.frame for batch in source.batches(100))
+    assert frame.rows() == [tuple(line.split(",")) for line in TWO_SESSIONS.splitlines()[1:]]
+    assert source.columns == tuple(HEADER.split(","))
 
 
 def test_quoted_fields_may_hold_delimiters_quotes_and_line_ends(run: Import, engine: Engine) -> None:
@@ -352,19 +360,19 @@ def test_a_missing_column_is_named_with_those_that_are_there(run: Import, engine
     ],
 )
 def test_a_file_that_cannot_be_one_is_refused_with_the_reason(
-    engine: Engine, tmp_path: Path, name: str, content: bytes, message: str
+    tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ImportFileError, match=message):
-        import_file(engine, path)
+        open_source(path, None, "utf-8-sig")
 
 
-def test_a_path_without_a_file_is_refused(engine: Engine, tmp_path: Path) -> None:
+def test_a_path_without_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImportFileError, match="There is no file"):
-        import_file(engine, tmp_path / "nowhere.csv")
+        open_source(tmp_path / "nowhere.csv", None, "utf-8-sig")
     with pytest.raises(ImportFileError, match="is a folder"):
-        import_file(engine, tmp_path)
+        open_source(tmp_path, None, "utf-8-sig")
 
 
 def test_an_unknown_encoding_is_refused(run: Import) -> None:
@@ -516,6 +524,11 @@ def test_long_sessions_and_times_ahead_are_noted(run: Import) -> None:
     notes = run(f"{HEADER}\nann,Q1,1,2026-09-01T10:00:00Z,,,,s1\nann,Q2,1,{ahead},,,,s1\n").notes
     assert any("1 sessions last over a day" in note for note in notes)
     assert any("1 answers are dated after now" in note for note in notes)
+
+
+def test_an_unknown_format_is_refused(run: Import) -> None:
+    with pytest.raises(ImportFileError, match="no format 'excel'"):
+        run(TWO_SESSIONS, format="excel")
 
 
 def test_start_and_days_are_refused_for_attempts(run: Import) -> None:

@@ -114,6 +114,13 @@ def test_start_and_days_are_demanded(run: Import) -> None:
         run(answer("7", "q0"), mapping={"user_id": "Student ID"})
 
 
+def test_answers_imported_over_other_days_are_noted(run: Import) -> None:
+    run(answer("7", "q0"))
+    other = run(answer("7", "q0"), start=START + dt.timedelta(days=9))
+    assert other.attempts_new == 1
+    assert any("1 sessions of an import over other days" in note for note in other.notes)
+
+
 def test_another_file_is_refused(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "other.csv"
     path.write_text("user_id,item_id\nann,Q1\n")

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from seedtest.errors import ImportFileError
 from seedtest.local.importer.formats import require_headers
 from seedtest.local.importer.parse import CONTROL_CHARACTER, words
+from seedtest.local.importer.staging import SOURCE
 
 ANSWER = {"user_id": "Student ID", "item_id": "Question ID", "correct": "Type of Answer", "topic_id": "Topic"}
 ITEM = {"level": "Question Level", "subtopic": "Subtopic", "keywords": "Keywords"}
@@ -47,6 +48,12 @@ FROM (
     WINDOW a_day AS (PARTITION BY user_id, day)
 ) AS p
 WHERE p.line = s.line
+"""
+
+COUNT_OTHERS = """
+SELECT count(*) FROM exam_results
+WHERE result_json ->> 'source' = :source AND session_id LIKE 'mathe-%'
+    AND session_id NOT IN (SELECT session_id FROM stage_answer)
 """
 
 
@@ -85,10 +92,16 @@ class MatheFormat:
     def place(self, connection: Connection) -> tuple[str, ...]:
         """Make up the times, one session a learner and day, and say so."""
         connection.execute(sa.text(PLACE), {"start": self.start, "days": self.days})
+        others = connection.scalar(sa.text(COUNT_OTHERS), {"source": SOURCE})
         end = self.start + dt.timedelta(days=self.days - 1)
         note = (
             "The file has no times. They are made up: each learner's answers are spread in file order over "
             f"the {self.days} days from {self.start} to {end}, each day from {FIRST_HOUR}:00 UTC every "
             f"{STEP_SECS // 60} minutes, one session a learner and day."
         )
-        return (note,)
+        if not others:
+            return (note,)
+        return (
+            note,
+            f"{others:,} sessions of an import over other days are in the database and stay beside these.",
+        )

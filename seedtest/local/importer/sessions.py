@@ -129,16 +129,14 @@ SELECT count(*) FROM (
 def derive_sessions(connection: Connection) -> tuple[str, ...]:
     """Give every answer without a session one; return a note when there were any."""
     unnamed = connection.scalar(sa.text(COUNT_UNNAMED))
-    if unnamed:
-        bound = {"source": SOURCE, "gap": SESSION_GAP}
-        connection.execute(sa.text(KNOWN), bound)
-        connection.execute(sa.text(RECOGNISE))
-        connection.execute(sa.text(DERIVE), {"gap": SESSION_GAP})
-        minutes = SESSION_GAP // dt.timedelta(minutes=1)
-        return (
-            f"{unnamed:,} rows name no session: a new one begins after {minutes} minutes without an answer.",
-        )
-    return ()
+    if not unnamed:
+        return ()
+    connection.execute(sa.text(KNOWN), {"source": SOURCE, "gap": SESSION_GAP})
+    connection.execute(sa.text("ANALYZE stage_known"))
+    connection.execute(sa.text(RECOGNISE))
+    connection.execute(sa.text(DERIVE), {"gap": SESSION_GAP})
+    minutes = SESSION_GAP // dt.timedelta(minutes=1)
+    return (f"{unnamed:,} rows name no session: a new one begins after {minutes} minutes without answers.",)
 
 
 def set_conflicts_aside(connection: Connection) -> None:

@@ -1,0 +1,1 @@
+"""Measurements against named rivals and limits, in the same run: `make bench`."""

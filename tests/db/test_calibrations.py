@@ -1,0 +1,413 @@
+"""Fits in the database: what a new one writes, keeps, drops and never touches."""
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from seedtest.db.calibrations import (
+    FitRecord,
+    load_abilities,
+    load_fit,
+    load_goals,
+    load_seeds,
+    new_run_id,
+    write_fit,
+    write_question_parameters,
+)
+from seedtest.db.frames import UTC_TIME, Written
+from seedtest.db.schema import InterestGoal, MirtAbility, MirtFitMeta, MirtItemParams, Question
+from seedtest.evidence import ABILITIES, GOALS
+from seedtest.irt import Calibration, Exclusion, ExclusionKind, Prior
+from tests.db.exam_results import add_questions
+from tests.fits import calibration, items_at
+
+FITTED_AT = dt.datetime(2026, 11, 2, 3, 0, 1, tzinfo=dt.UTC)
+AS_OF = dt.datetime(2026, 11, 1, 20, 15, 0, 123_456, dt.UTC)
+DAY = dt.timedelta(days=1)
+ITEMS = {"Q1": -1.25, "it's": 0.1, "찬호": 1 / 3}
+ABILITY = {"ann": 0.5, "bob": -0.1}
+
+
+def record(fitted_at: dt.datetime = FITTED_AT, version: str = "v1", **spec: Any) -> FitRecord:
+    model_spec = {"theta_mean": 0.2, "theta_sd": 0.9, "version": version, "on_anchors": True} | spec
+    return FitRecord(new_run_id(fitted_at), version, fitted_at, model_spec, {"converged": True, "aic": 1.5})
+
+
+def write(
+    connection: Connection,
+    fit: Calibration,
+    record: FitRecord,
+    as_of: Mapping[str, dt.datetime],
+    topics: Mapping[tuple[str, str], float] | None = None,
+    retention_days: int = 400,
+) -> dict[str, Written]:
+    newest = pl.DataFrame(
+        {"user_id": list(as_of), "as_of": list(as_of.values())},
+        schema={"user_id": pl.String, "as_of": UTC_TIME},
+    )
+    rows = [
+        {"user_id": user_id, "topic_id": topic_id, "theta": theta, "se": 0.5, "n": 4, "as_of": AS_OF}
+        for (user_id, topic_id), theta in (topics or {}).items()
+    ]
+    kinds = {
+        "user_id": pl.String,
+        "topic_id": pl.String,
+        "theta": pl.Float64,
+        "se": pl.Float64,
+        "n": pl.Int64,
+    }
+    return write_fit(
+        connection,
+        fit,
+        record,
+        ability_as_of=newest,
+        topic_abilities=pl.DataFrame(rows, schema=kinds | {"as_of": UTC_TIME}),
+        retention_days=retention_days,
+        min_responses=5,
+    )
+
+
+def write_first(connection: Connection, **changes: Any) -> dict[str, Written]:
+    fit = replace(calibration(ITEMS, ABILITY), **changes)
+    return write(connection, fit, record(), {"ann": AS_OF, "bob": AS_OF - DAY}, {("ann", "algebra"): 0.7})
+
+
+def table(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.execute(sa.text(query))]
+
+
+# -- writing a fit ---------------------------------------------------------------------------------
+
+
+def test_a_fit_fills_every_table_of_the_contract(engine: Engine) -> None:
+    with engine.begin() as connection:
+        written = write_first(connection)
+        assert written == {
+            "mirt_item_params": Written(inserted=3),
+            "mirt_item_params_history": Written(inserted=3),
+            "mirt_ability": Written(inserted=2),
+            "student_topic_theta": Written(inserted=1),
+        }
+        stamps = ("2PL", "v1", FITTED_AT)
+        params = {"a": 1.2, "c": 0, "se_a": 0.1, "se_b": 0.2, "se_c": None, "n": 40}
+        items = [(item_id, params | {"b": b}, *stamps) for item_id, b in ITEMS.items()]
+        columns = "item_id, params, model, version, fitted_at"
+        assert table(connection, f"SELECT {columns} FROM mirt_item_params ORDER BY params -> 'b'") == items
+        history = f"SELECT {columns} FROM mirt_item_params_history ORDER BY params -> 'b'"
+        assert table(connection, history) == items
+        columns = "user_id, theta, se, source, as_of, model, version, fitted_at"
+        assert table(connection, f"SELECT {columns} FROM mirt_ability ORDER BY user_id") == [
+            ("ann", 0.5, 0.4, "calibration", AS_OF, *stamps),
+            ("bob", -0.1, 0.4, "calibration", AS_OF - DAY, *stamps),
+        ]
+        columns = "user_id, topic_id, theta, se, n, as_of, model, version, fitted_at"
+        assert table(connection, f"SELECT {columns} FROM student_topic_theta") == [
+            ("ann", "algebra", 0.7, 0.5, 4, AS_OF, *stamps)
+        ]
+        assert table(connection, "SELECT run_id, metrics, fitted_at FROM mirt_fit_meta") == [
+            ("fit-2026-11-02T03:00:01Z", {"converged": True, "aic": 1.5}, FITTED_AT)
+        ]
+
+
+def test_what_is_unknown_is_null_and_never_not_a_number(engine: Engine) -> None:
+    fit = calibration(ITEMS, ABILITY)
+    unknown = replace(fit.items, se_a=np.full(3, np.nan), se_b=np.full(3, np.nan))
+    abilities = replace(fit.abilities, se=np.array([np.nan, 0.4]))
+    with engine.begin() as connection:
+        write_first(connection, items=unknown, abilities=abilities)
+        kinds = "SELECT DISTINCT jsonb_typeof(params -> 'se_a') FROM mirt_item_params"
+        assert table(connection, kinds) == [("null",)]
+        assert table(connection, "SELECT se FROM mirt_ability ORDER BY user_id") == [(None,), (0.4,)]
+
+
+def test_a_fit_that_fails_half_way_leaves_nothing(engine: Engine) -> None:
+    fit = calibration(ITEMS, ABILITY)
+    theta_missing = replace(fit.abilities, theta=np.array([0.5, np.nan]))
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        write_first(connection, abilities=theta_missing)
+    with engine.connect() as connection:
+        for name in ("mirt_fit_meta", "mirt_item_params", "mirt_item_params_history", "mirt_ability"):
+            assert table(connection, f"SELECT count(*) FROM {name}") == [(0,)]
+
+
+def test_a_rerun_over_the_same_answers_replaces_abilities_and_new_answers_append(engine: Engine) -> None:
+    later = calibration(ITEMS, {"ann": 0.75, "bob": 0.0})
+    with engine.begin() as connection:
+        write_first(connection)
+        as_of = {"ann": AS_OF, "bob": AS_OF + DAY}
+        written = write(connection, later, record(FITTED_AT + DAY), as_of)
+        assert written["mirt_ability"] == Written(inserted=1, changed=1)
+        rows = table(connection, "SELECT user_id, as_of, theta FROM mirt_ability ORDER BY user_id, as_of")
+    assert rows == [("ann", AS_OF, 0.75), ("bob", AS_OF - DAY, -0.1), ("bob", AS_OF + DAY, 0.0)]
+
+
+def test_every_run_stays_in_the_history_of_items(engine: Engine) -> None:
+    with engine.begin() as connection:
+        write_first(connection)
+        write(connection, calibration({"Q1": 2.0}), record(FITTED_AT + DAY), {})
+        history = "SELECT run_id, (params ->> 'b')::float FROM mirt_item_params_history WHERE item_id = 'Q1'"
+        assert table(connection, f"{history} ORDER BY run_id") == [
+            ("fit-2026-11-02T03:00:01Z", -1.25),
+            ("fit-2026-11-03T03:00:01Z", 2.0),
+        ]
+
+
+def test_an_item_with_too_few_answers_keeps_its_parameters_and_a_rejected_one_loses_them(
+    engine: Engine,
+) -> None:
+    exclusions = (
+        Exclusion(ExclusionKind.ITEM, "it's", "fewer than 5 answers", 4),
+        Exclusion(ExclusionKind.ITEM, "찬호", "discrimination is negative", 40),
+        Exclusion(ExclusionKind.USER, "Q1", "no answer to a calibrated item", 9),
+    )
+    with engine.begin() as connection:
+        write_first(connection)
+        write(connection, calibration({"Q1": 0.0}, exclusions=exclusions), record(FITTED_AT + DAY), {})
+        kept = table(connection, "SELECT item_id, fitted_at FROM mirt_item_params ORDER BY fitted_at")
+        assert kept == [("it's", FITTED_AT), ("Q1", FITTED_AT + DAY)]
+        assert table(connection, "SELECT count(*) FROM mirt_item_params_history") == [(4,)]
+
+
+def test_a_new_version_supersedes_what_is_on_the_old_scale_but_not_its_history(engine: Engine) -> None:
+    with engine.begin() as connection:
+        write_first(connection)
+        fit = calibration({"Q1": 0.0}, {"ann": 0.9})
+        topics = {("bob", "algebra"): 0.1}
+        write(connection, fit, record(FITTED_AT + DAY, "v2"), {"ann": AS_OF}, topics)
+        assert table(connection, "SELECT item_id, version FROM mirt_item_params") == [("Q1", "v2")]
+        assert table(connection, "SELECT user_id, version FROM student_topic_theta") == [("bob", "v2")]
+        abilities = "SELECT user_id, version, theta FROM mirt_ability ORDER BY user_id, version"
+        assert table(connection, abilities) == [("ann", "v1", 0.5), ("ann", "v2", 0.9), ("bob", "v1", -0.1)]
+
+
+def test_old_abilities_go_but_for_each_learners_newest(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for days in (500, 450, 401, 399):
+            write(
+                connection,
+                calibration({"Q1": 0.0}, {"ann": 0.0}),
+                record(FITTED_AT - days * DAY),
+                {"ann": FITTED_AT - days * DAY},
+            )
+        for days in (700, 600):
+            gone = {"bob": FITTED_AT - days * DAY}
+            run = record(FITTED_AT - days * DAY / 100)
+            write(connection, calibration({"Q1": 0.0}, {"bob": 0.0}), run, gone)
+        write(connection, calibration({"Q1": 0.0}, {}), record(FITTED_AT), {})
+        ages = "SELECT user_id, extract(day FROM timestamptz '2026-11-02 03:00:01Z' - as_of)::int"
+        assert table(connection, f"{ages} FROM mirt_ability ORDER BY 1, 2") == [("ann", 399), ("bob", 600)]
+
+
+def test_the_latest_ability_is_that_of_the_newest_answers_then_of_the_newest_fit(engine: Engine) -> None:
+    def ability(theta: float, as_of_days: int, fitted_days: int, **key: str) -> dict[str, Any]:
+        as_of, fitted_at = AS_OF - as_of_days * DAY, FITTED_AT - fitted_days * DAY
+        row = {"user_id": "ann", "source": "calibration", "version": "v1", "model": "2PL"} | key
+        return row | {"theta": theta, "as_of": as_of, "fitted_at": fitted_at}
+
+    with engine.begin() as connection:
+        connection.execute(
+            sa.insert(MirtAbility),
+            [
+                ability(1.0, 2, 0),
+                ability(2.0, 0, 1, source="online"),
+                ability(3.0, 0, 2),
+                ability(4.0, 5, 0, user_id="bob"),
+                ability(5.0, 4, 4, user_id="bob", version="v0"),
+            ],
+        )
+        latest = table(connection, "SELECT user_id, theta FROM mirt_ability_latest ORDER BY user_id")
+    assert latest == [("ann", 2.0), ("bob", 5.0)]
+
+
+# -- the fit in force ------------------------------------------------------------------------------
+
+
+def test_nothing_fitted_yet_is_the_standard_normal_without_items(engine: Engine) -> None:
+    with engine.connect() as connection:
+        fit = load_fit(connection)
+    assert (len(fit.items), fit.prior, fit.version, fit.is_first) == (0, Prior(0.0, 1.0), "v1", True)
+
+
+def test_the_fit_in_force_is_read_back_to_the_last_bit(engine: Engine) -> None:
+    rng = np.random.default_rng(5)
+    items = items_at({f"Q{n}": b for n, b in enumerate(rng.normal(size=40))})
+    items = replace(items, a=rng.lognormal(size=40), se_b=rng.random(40) * 1e-7, se_c=np.full(40, np.nan))
+    with engine.begin() as connection:
+        write_first(connection, items=items)
+        fit = load_fit(connection)
+    assert (fit.run_id, fit.version, fit.on_anchors) == ("fit-2026-11-02T03:00:01Z", "v1", True)
+    assert fit.prior == Prior(0.2, 0.9)
+    order = items.index_of(fit.items.item_ids)
+    assert list(fit.items.item_ids) == sorted(items.item_ids)
+    for name in ("a", "b", "c", "se_a", "se_b", "se_c", "n"):
+        np.testing.assert_array_equal(getattr(fit.items, name), getattr(items, name)[order], err_msg=name)
+
+
+def test_the_newest_fit_is_in_force_with_the_parameters_that_older_ones_left(engine: Engine) -> None:
+    with engine.begin() as connection:
+        write_first(connection)
+        newest = record(FITTED_AT + DAY, theta_mean=0.5)
+        write(connection, calibration({"Q1": 2.0}), newest, {})
+        fit = load_fit(connection)
+    assert (fit.run_id, fit.prior.mean) == (newest.run_id, 0.5)
+    assert fit.items.b[fit.items.index_of(["Q1", "it's"])].tolist() == [2.0, 0.1]
+
+
+def test_parameters_of_another_hand_are_read_as_far_as_they_go(engine: Engine) -> None:
+    params = {"a": 1.5, "b": "0.5", "c": None, "n": "many"}
+    with engine.begin() as connection:
+        write_first(connection)
+        connection.execute(
+            sa.insert(MirtItemParams).values(item_id="foreign", model="2PL", params=params, version="v1")
+        )
+        items = load_fit(connection).items
+    at = items.index_of(["foreign"])[0]
+    assert (items.a[at], items.c[at], items.n[at]) == (1.5, 0.0, 0)
+    assert math.isnan(items.b[at])
+
+
+# -- seeds -----------------------------------------------------------------------------------------
+
+
+def test_tagged_questions_are_anchors_and_other_parameters_starting_values(engine: Engine) -> None:
+    irt = {"a": 1.5, "b": -0.25, "c": None, "model": "2PL", "version": "v1"}
+    with engine.begin() as connection:
+        add_questions(
+            connection,
+            {"id": "A2", "meta": {"irt": irt | {"c": 0.2}, "tags": ["algebra", "anchor"]}},
+            {"id": "A1", "meta": {"irt": irt, "tags": ["anchor"]}},
+            {"id": "S1", "meta": {"irt": irt | {"b": 1}}},
+            {"id": "S2", "meta": {"irt": irt, "tags": ["Anchor", "no anchor"]}},
+            {"id": "S3", "meta": {"irt": irt, "tags": "anchor"}},
+            {"id": "no parameters", "meta": {"tags": ["anchor"]}},
+        )
+        seeds = load_seeds(connection)
+    assert seeds.anchors.item_ids == ("A1", "A2")
+    assert seeds.anchors.c.tolist() == [0.0, 0.2]
+    assert seeds.starts.item_ids == ("S1", "S2", "S3")
+    assert seeds.starts.b.tolist() == [1.0, -0.25, -0.25]
+    assert len(seeds) == 5
+
+
+def test_no_content_of_question_meta_breaks_the_seeds(engine: Engine) -> None:
+    useless = (
+        *(None, "null", "[]", "3", '"anchor"', "{}", '{"irt": null}', '{"irt": [1, 2]}', '{"irt": "a=1"}'),
+        *(
+            '{"irt": {"a": 1}}',
+            '{"irt": {"b": 1}}',
+            '{"irt": {"a": "1", "b": 0}}',
+            '{"irt": {"a": [], "b": 0}}',
+        ),
+        *(
+            '{"irt": {"a": 1e400, "b": 0}}',
+            '{"irt": {"a": 1, "b": -1e131000}}',
+            '{"irt": {"a": 1e-400, "b": 0}}',
+        ),
+    )
+    useful = (
+        '{"irt": {"a": 1, "b": 0, "c": "?", "n": 1e300, "se_a": 1e-16000}, "tags": null}',
+        '{"irt": {"a": 1, "b": 0.0, "n": -1e9}, "tags": [["anchor"], {"anchor": 1}]}',
+    )
+    with engine.begin() as connection:
+        for n, meta in enumerate([*useless, *useful]):
+            connection.execute(
+                sa.text("INSERT INTO question (id, content, meta) VALUES (:id, '', CAST(:meta AS jsonb))"),
+                {"id": f"{n:02}", "meta": meta},
+            )
+        seeds = load_seeds(connection)
+    assert seeds.anchors.item_ids == ()
+    assert seeds.starts.item_ids == ("16", "17")
+    assert seeds.starts.b.tolist() == [0.0, 0.0]
+
+
+# -- abilities and goals ---------------------------------------------------------------------------
+
+
+def test_abilities_are_those_of_answers_before_a_day(engine: Engine) -> None:
+    midnight = dt.datetime(2026, 11, 2, tzinfo=dt.UTC)
+    with engine.begin() as connection:
+        write(connection, calibration(ITEMS, {"ann": 1.0}), record(), {"ann": midnight - DAY / 2})
+        write(connection, calibration(ITEMS, {"ann": 2.0}), record(FITTED_AT + DAY), {"ann": midnight})
+        found = load_abilities(connection, before=midnight.date())
+        assert load_abilities(connection, before=dt.date(2026, 1, 1)).is_empty()
+    assert found.schema == pl.Schema(ABILITIES)
+    assert found["theta"].to_list() == [1.0]
+
+
+def test_goals_are_those_that_name_a_level(engine: Engine) -> None:
+    goals: list[dict[str, Any]] = [
+        {"user_id": "ann", "topic_id": "b", "target_level": 0.5, "priority": 2},
+        {"user_id": "ann", "topic_id": "a", "target_level": -1.0, "priority": None},
+        {"user_id": "bob", "topic_id": "a", "target_level": None, "priority": 1},
+    ]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(InterestGoal), goals)
+        found = load_goals(connection)
+    assert found.schema == pl.Schema(GOALS)
+    assert found.rows() == [("ann", "a", -1.0, None), ("ann", "b", 0.5, 2)]
+
+
+# -- question.meta ---------------------------------------------------------------------------------
+
+
+def metas_of(connection: Connection) -> dict[str, Any]:
+    return {row.id: row.meta for row in connection.execute(sa.select(Question.id, Question.meta))}
+
+
+def test_questions_get_the_parameters_and_keep_everything_else(engine: Engine) -> None:
+    items = items_at({"Q1": 0.1, "Q2": -1.0, "Q3": 2.0, "unknown": 0.0})
+    entry = {"a": 1.2, "c": 0.0, "model": "2PL", "version": "v3"}
+    with engine.begin() as connection:
+        add_questions(
+            connection,
+            {"id": "Q1", "meta": {"tags": ["algebra"], "irt": {"a": 9, "old": True}}},
+            {"id": "Q2", "meta": {}},
+            {"id": "Q3", "meta": sa.null()},
+            {"id": "Q4", "meta": {"irt": {"a": 1}}},
+        )
+        assert write_question_parameters(connection, items, "2PL", "v3") == 3
+        assert metas_of(connection) == {
+            "Q1": {"tags": ["algebra"], "irt": entry | {"b": 0.1}},
+            "Q2": {"irt": entry | {"b": -1.0}},
+            "Q3": {"irt": entry | {"b": 2.0}},
+            "Q4": {"irt": {"a": 1}},
+        }
+        assert write_question_parameters(connection, items, "2PL", "v3") == 0
+
+
+def test_an_anchor_and_a_meta_that_is_no_object_are_never_overwritten(engine: Engine) -> None:
+    untouched: dict[str, Any] = {
+        "A1": {"tags": ["anchor"], "irt": {"a": 1, "b": 0}},
+        "A2": {"tags": ["x", "anchor"]},
+        "odd": ["a", "list"],
+        "text": "a text",
+    }
+    with engine.begin() as connection:
+        add_questions(connection, *({"id": item_id, "meta": meta} for item_id, meta in untouched.items()))
+        # What SQLAlchemy stores for None: JSON's null, not SQL's.
+        add_questions(connection, {"id": "null", "meta": sa.JSON.NULL})
+        items = items_at(dict.fromkeys([*untouched, "null"], 0.5))
+        assert write_question_parameters(connection, items, "2PL", "v1") == 1
+        metas = metas_of(connection)
+    assert metas.pop("null")["irt"]["b"] == 0.5
+    assert metas == untouched
+
+
+def test_the_run_id_is_the_time_of_the_fit() -> None:
+    assert new_run_id(dt.datetime(2025, 11, 2, 4, 15, 23, 999, dt.UTC)) == "fit-2025-11-02T04:15:23Z"
+
+
+def test_deleting_a_fit_deletes_its_history_of_items(engine: Engine) -> None:
+    with engine.begin() as connection:
+        write_first(connection)
+        connection.execute(sa.delete(MirtFitMeta))
+        assert table(connection, "SELECT count(*) FROM mirt_item_params_history") == [(0,)]

@@ -1,0 +1,64 @@
+"""What an operator sees in Prefect's UI, in a real browser; screenshots stay in the test's folder."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.e2e.conftest import LAST_DAY, Running
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# A browser in a container has no sandbox of its own, and nothing to ask of the network.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 30_000
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("stack"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        browser.close()
+
+
+def test_the_deployments_show_their_schedules(night: Running, page: Page, tmp_path: Path) -> None:
+    page.goto(f"{night.ui}/deployments")
+    for name in ("aggregate-features-daily", "compute-daily-kpis", "mirt-calibrate", "nightly"):
+        page.get_by_text(name).first.wait_for(timeout=PATIENCE_MS)
+    for time in ("02:10 AM", "02:25 AM", "03:00 AM"):
+        page.get_by_text(f"At {time} every day").wait_for(timeout=PATIENCE_MS)
+    page.screenshot(path=tmp_path / "deployments.png")
+
+
+def test_a_runs_summary_can_be_read(night: Running, page: Page, tmp_path: Path) -> None:
+    wanted = {"artifacts": {"key": {"any_": ["mirt-calibrate-summary"]}}, "limit": 1}
+    found = httpx.post(f"{night.prefect_api_url}/artifacts/latest/filter", json=wanted).json()[0]
+    page.goto(f"{night.ui}/artifacts/artifact/{found['latest_id']}")
+    page.get_by_text(f"mirt-calibrate, {LAST_DAY}").first.wait_for(timeout=PATIENCE_MS)
+    page.get_by_text("answers counted").first.wait_for(timeout=PATIENCE_MS)
+    page.screenshot(path=tmp_path / "summary.png")
+
+
+def test_the_form_describes_its_parameters(night: Running, page: Page, tmp_path: Path) -> None:
+    found = httpx.get(f"{night.prefect_api_url}/deployments/name/mirt-calibrate/mirt-calibrate").json()
+    page.goto(f"{night.ui}/deployments/deployment/{found['id']}/run")
+    page.get_by_text("Days of answers up to the date.").wait_for(timeout=PATIENCE_MS)
+    page.get_by_text("Which answers of a learner to one item count.").wait_for(timeout=PATIENCE_MS)
+    page.screenshot(path=tmp_path / "form.png")

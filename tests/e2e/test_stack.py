@@ -1,0 +1,55 @@
+"""`seedtest run` and `prefect deployment run` against the embedded stack."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+
+from seedtest.db.engine import create_engine
+from tests.e2e.conftest import LAST_DAY, PLAN, Running
+
+PREFECT = (sys.executable, "-m", "prefect")
+PARAMETERS = ("--param", "dry_run=true", "--param", f"date={LAST_DAY}")
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+
+def scalar(night: Running, query: str) -> object:
+    engine = create_engine(night.database_url)
+    with engine.begin() as connection:
+        value: object = connection.scalar(sa.text(query))
+    engine.dispose()
+    return value
+
+
+def test_the_night_has_filled_the_tables(night: Running) -> None:
+    assert scalar(night, "SELECT count(*) FROM mirt_ability_latest") == PLAN.users
+    assert scalar(night, "SELECT count(*) FROM weekly_kpi") == 2 * PLAN.users
+
+
+def test_a_run_is_followed_with_its_log(night: Running) -> None:
+    final = night.run("mirt-calibrate", date=str(LAST_DAY), dry_run="true")
+    assert final.completed
+    assert any("Total observations: " in line for line in night.said)
+
+
+def test_a_run_that_fails_is_no_success_and_says_why(night: Running) -> None:
+    assert scalar(night, "UPDATE mirt_ability SET theta = 'NaN' RETURNING 1") == 1
+    final = night.run("compute-daily-kpis", date=str(LAST_DAY))
+    assert not final.completed
+    assert f"KPIs of {PLAN.users} learners could not be computed" in (final.message or "")
+    assert night.run("nightly", date=str(LAST_DAY)).completed
+
+
+def test_prefects_own_command_runs_a_deployment(night: Running) -> None:
+    done = subprocess.run(
+        [*PREFECT, "deployment", "run", "mirt-calibrate/mirt-calibrate", "--watch", *PARAMETERS],
+        env=os.environ | {"PREFECT_API_URL": night.prefect_api_url},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
