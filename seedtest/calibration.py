@@ -19,6 +19,7 @@ from seedtest.db.calibrations import (
     load_fit,
     load_seeds,
     new_run_id,
+    next_moment,
     write_fit,
     write_question_parameters,
 )
@@ -225,11 +226,11 @@ def fit_and_publish(answers: Answers, plan: CalibrationPlan, progress: OnStep | 
 
 
 def write_outcome(
-    connection: Connection, outcome: Outcome, plan: CalibrationPlan, fitted_at: dt.datetime
+    connection: Connection, outcome: Outcome, plan: CalibrationPlan, now: dt.datetime
 ) -> dict[str, Written]:
     """Write a fit with all that follows from it, within the caller's transaction."""
     published, answers = outcome.published, outcome.answers
-    fit = published.calibration
+    fit, fitted_at = published.calibration, next_moment(connection, now)
     used = answers.counted.filter(pl.col("item_id").is_in(list(fit.items.item_ids)))
     written = write_fit(
         connection,

@@ -279,7 +279,13 @@ def verify(
     """Run the operators' checks and say OK or FAIL for each; fail when one fails."""
     expected = Expectations(min_answers, min_items, min_users, min_anchors, max_age_hours)
     with database() as engine, engine.connect() as connection:
-        measured = measure(connection, date or yesterday())
+        chosen = settings()
+        measured = measure(
+            connection,
+            date or yesterday(),
+            feature_days=chosen.agg_lookback_days,
+            kpi_days=chosen.kpi_lookback_days,
+        )
     checks = judge(measured, expected, dt.datetime.now(dt.UTC))
     for check in checks:
         word = "[green]OK  [/]" if check.ok else "[red]FAIL[/]"

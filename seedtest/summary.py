@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from rich.table import Table
 from sqlalchemy.engine import Engine
 
+from seedtest.db.engine import shown_url
 from seedtest.db.schema import Base
 from seedtest.errors import StackNotRunningError
 from seedtest.local.addresses import prefect_api_url
@@ -49,7 +50,7 @@ def summarise(engine: Engine, settings: Settings) -> Summary:
         version=latest.version,
         ui=_ui(settings),
         home=settings.home,
-        database=engine.url.render_as_string(hide_password=True),
+        database=shown_url(engine.url),
     )
 
 

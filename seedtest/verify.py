@@ -26,8 +26,6 @@ SELECT
     (SELECT count(DISTINCT user_id) FROM attempt_base
         WHERE completed_at >= :kpi_start AND completed_at < :end) AS active_users
 """
-FEATURE_DAYS = 7
-KPI_DAYS = 56
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,11 @@ class Expectations:
 class Measured:
     """What the database holds as of the end of a day.
 
-    `answers`, `features` and the newest day of each are of the last FEATURE_DAYS; `newest_answer` is of
-    those in a topic, which alone make features. `active_users` answered in the last KPI_DAYS.
+    `answers`, `features` and the newest day of each are of the last `feature_days`; `newest_answer` is of
+    those in a topic, which alone make features. `active_users` answered in the last KPI_LOOKBACK_DAYS.
     """
 
+    feature_days: int
     answers: int
     anchors: int
     items: int
@@ -73,18 +72,22 @@ class Check:
     resolution: str
 
 
-def measure(connection: Connection, date: dt.date) -> Measured:
-    """Return the values that the checks judge, as of the end of `date` (UTC)."""
-    first = first_day(date, FEATURE_DAYS)
+def measure(connection: Connection, date: dt.date, *, feature_days: int = 7, kpi_days: int = 56) -> Measured:
+    """Return the values that the checks judge, as of the end of `date` (UTC).
+
+    `feature_days` and `kpi_days` are AGG_LOOKBACK_DAYS and KPI_LOOKBACK_DAYS: what the flows looked back on.
+    """
+    first = first_day(date, feature_days)
     bounds = {
         "date": date,
         "first": first,
         "start": _midnight(first),
-        "kpi_start": _midnight(first_day(date, KPI_DAYS)),
+        "kpi_start": _midnight(first_day(date, kpi_days)),
         "end": _midnight(date + dt.timedelta(days=1)),
         "week": date - dt.timedelta(days=date.weekday()),
     }
-    return Measured(**connection.execute(sa.text(MEASUREMENTS), bounds).one()._asdict())
+    row = connection.execute(sa.text(MEASUREMENTS), bounds).one()
+    return Measured(feature_days=feature_days, **row._asdict())
 
 
 def judge(measured: Measured, expected: Expectations, now: dt.datetime) -> list[Check]:
@@ -102,7 +105,7 @@ def _judge_sources(measured: Measured, expected: Expectations) -> list[Check]:
             "answers",
             measured.answers,
             expected.min_answers,
-            f"answers of the last {FEATURE_DAYS} days",
+            f"answers of the last {measured.feature_days} days",
             "check that the platform writes exam_results",
         ),
         _at_least(
@@ -148,7 +151,7 @@ def _judge_results(measured: Measured) -> list[Check]:
             measured.features,
             # Days without an answer in a topic have no features to show.
             0 if measured.newest_answer is None else 1,
-            f"feature rows of the last {FEATURE_DAYS} days",
+            f"feature rows of the last {measured.feature_days} days",
             "run aggregate-features-daily",
         ),
         Check(

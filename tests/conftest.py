@@ -1,9 +1,11 @@
 """Real parts for the tests: PostgreSQL, one migrated database a test."""
 
 import itertools
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,50 @@ TEMPLATE = "template_seedtest"
 
 _numbers = itertools.count()
 Address = Callable[[str], str]
+
+
+# Folders whose tests share a Prefect server, or a whole stack: each stays with one of several processes.
+SHARING = ("flows", "e2e", "local")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares something costly."""
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if folder in SHARING:
+            item.add_marker(pytest.mark.xdist_group(folder))
+
+
+class Lines(logging.Handler):
+    """Lines that were logged, a trace as a line of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+        if record.exc_info:
+            self.lines.append("Traceback")
+
+
+@contextmanager
+def listening(logger_name: str) -> Iterator[list[str]]:
+    """Collect what a logger is told, whatever handlers Prefect has put in its way."""
+    handler, logger = Lines(), logging.getLogger(logger_name)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield handler.lines
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def core_log() -> Iterator[list[str]]:
+    """What the core logged while the test ran."""
+    with listening("seedtest") as lines:
+        yield lines
 
 
 @pytest.fixture(scope="session")

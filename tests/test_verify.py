@@ -15,6 +15,7 @@ from tests.db.exam_results import add_questions, add_results, result
 NOW = dt.datetime(2026, 11, 2, 5, tzinfo=dt.UTC)
 SUNDAY = dt.date(2026, 11, 1)
 HEALTHY = Measured(
+    feature_days=7,
     answers=1000,
     anchors=8,
     items=150,
@@ -149,6 +150,7 @@ def test_what_is_measured_is_of_the_days_up_to_the_date(engine: Engine) -> None:
         add_sources(connection)
         add_outcomes(connection)
         assert measure(connection, SUNDAY) == Measured(
+            feature_days=7,
             answers=3,
             anchors=1,
             items=1,

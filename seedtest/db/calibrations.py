@@ -116,6 +116,12 @@ def new_run_id(fitted_at: dt.datetime) -> str:
     return f"fit-{fitted_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def next_moment(connection: Connection, now: dt.datetime) -> dt.datetime:
+    """Return `now`, or a second after the last fit: a run's name has whole seconds and must be its own."""
+    last = connection.scalar(sa.select(sa.func.max(MirtFitMeta.fitted_at)))
+    return max(now, last + dt.timedelta(seconds=1)) if last else now
+
+
 def write_fit(
     connection: Connection,
     calibration: Calibration,

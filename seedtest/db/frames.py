@@ -113,14 +113,20 @@ def stage(connection: Connection, table: sa.Table, frame: pl.DataFrame) -> str:
     connection.execute(
         sa.text(f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT {names} FROM {table.name} LIMIT 0")
     )
+    copy_rows(connection, name, frame)
+    return name
+
+
+def copy_rows(connection: Connection, table: str, frame: pl.DataFrame) -> None:
+    """Append a frame to a table by COPY, column by column name."""
+    names = ", ".join(f'"{column}"' for column in frame.columns)
     buffer = io.BytesIO()
     frame.write_csv(
         buffer, include_header=False, quote_style="non_numeric", datetime_format="%Y-%m-%d %H:%M:%S%.6f%:z"
     )
     buffer.seek(0)
     with driver_connection(connection).cursor() as cursor:
-        cursor.copy_expert(f"COPY {name} ({names}) FROM STDIN (FORMAT csv)", buffer)
-    return name
+        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN (FORMAT csv)", buffer)
 
 
 def upsert(

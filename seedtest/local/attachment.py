@@ -40,24 +40,23 @@ def _watch(folder: StackFolder, stop: threading.Event, say: Say) -> bool:
     """Say log lines and changes; return whether we were asked to stop, rather than found no stack."""
     supervisor = Supervisor(folder)
     lines = NewLines(folder.log(WORKER))
-    known: dict[str, ProcessInfo] = {}
+    known = {process.name: process for process in supervisor.processes()}
+    say("Ctrl-C stops the stack")
     while not stop.wait(_LOOK_SECS):
         try:
             processes = supervisor.processes()
         except (OSError, http.client.HTTPException):
             return False
         for process in processes:
-            _tell_change(folder, known.get(process.name), process, say)
+            _tell_change(folder, known[process.name], process, say)
             known[process.name] = process
         for line in lines.read():
             say(line)
     return True
 
 
-def _tell_change(folder: StackFolder, before: ProcessInfo | None, now: ProcessInfo, say: Say) -> None:
+def _tell_change(folder: StackFolder, before: ProcessInfo, now: ProcessInfo, say: Say) -> None:
     """Say that a process has been restarted, or will not be any more."""
-    if before is None:
-        return
     if now.runs and now.pid != before.pid:
         say(f"{now.name} had ended and was started again (pid {now.pid})")
     if now.given_up and not before.given_up:

@@ -26,6 +26,8 @@ def stack_variables(folder: StackFolder, *, prefect_api_url: str, database_url: 
         "DO_NOT_TRACK": "1",
         # A run starts a second after it is asked for rather than ten.
         "PREFECT_WORKER_QUERY_SECONDS": "1",
+        # A worker counts as offline after three missed ones.
+        "PREFECT_WORKER_HEARTBEAT_SECONDS": "5",
         "PREFECT_LOGGING_COLORS": "false",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "seedtest",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from seedtest.errors import StackError
 from seedtest.local.prefect_client.api import PrefectApi
 from seedtest.local.prefect_client.following import LogFollower
-from seedtest.local.prefect_client.models import ACTIVE_STATES, Deployment, FlowRun, StateType
+from seedtest.local.prefect_client.models import (
+    ACTIVE_STATES,
+    UNFINISHED_STATES,
+    Deployment,
+    FlowRun,
+    StateType,
+)
 from seedtest.local.prefect_client.parameters import read_parameters
 from seedtest.local.say import Say
 
@@ -16,7 +22,6 @@ _POLL_SECS = 0.5
 # A worker polls every second on the embedded stack, every ten by Prefect's default.
 _UNPOLLED_PATIENCE_SECS = 15.0
 _CANCEL_MESSAGE = "Cancelled from the command line."
-_UNFINISHED = (*ACTIVE_STATES, StateType.SCHEDULED, StateType.PAUSED)
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,9 @@ class _Watch:
             self._cancel()
             self._until_final()
             self._close_children()
-        self._logs.finish()
-        return self._final_state()
+        final = self._final_state()
+        self._logs.finish(final.type)
+        return final
 
     def _until_final(self) -> None:
         while not self._run.is_final:
@@ -149,11 +155,11 @@ class _Watch:
 
     def _children(self) -> list[FlowRun]:
         """Return every unfinished descendant."""
-        generation = self._api.runs(parents=[self._run.id], states=_UNFINISHED)
+        generation = self._api.runs(parents=[self._run.id], states=UNFINISHED_STATES)
         found: list[FlowRun] = []
         while generation:
             found += generation
-            generation = self._api.runs(parents=[run.id for run in generation], states=_UNFINISHED)
+            generation = self._api.runs(parents=[run.id for run in generation], states=UNFINISHED_STATES)
         return found
 
     def _final_state(self) -> FinalState:

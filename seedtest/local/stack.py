@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parents[2]
 # Two stacks that start at once may choose the same free port; the loser chooses again.
 _PORT_ATTEMPTS = 5
-_EXTERNAL_PATIENCE_SECS = 3.0
+_EXTERNAL_PATIENCE_SECS = 2.0
 
 
 def up(settings: Settings, *, say: Say = logger.info, project: Path = PROJECT) -> StackState:
@@ -52,7 +52,6 @@ def attached(settings: Settings, *, say: Say = logger.info, project: Path = PROJ
         state = up(settings, say=say, project=project)
     say(f"Prefect's UI: {state.prefect_api_url.removesuffix('/api')}")
     say(f"To use the prefect command: export PREFECT_API_URL={state.prefect_api_url}")
-    say("Ctrl-C stops the stack")
     attach(settings, say=say)
 
 

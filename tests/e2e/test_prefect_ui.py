@@ -25,7 +25,6 @@ PATIENCE_MS = 30_000
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.xdist_group("stack"),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
 ]
 

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import pytest
 import sqlalchemy as sa
 
 from seedtest.db.engine import create_engine
@@ -12,8 +11,6 @@ from tests.e2e.conftest import LAST_DAY, PLAN, Running
 
 PREFECT = (sys.executable, "-m", "prefect")
 PARAMETERS = ("--param", "dry_run=true", "--param", f"date={LAST_DAY}")
-
-pytestmark = pytest.mark.xdist_group("stack")
 
 
 def scalar(night: Running, query: str) -> object:

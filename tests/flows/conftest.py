@@ -1,6 +1,5 @@
 """A real Prefect server for the flows' tests, and a small cohort in a real database."""
 
-import logging
 from collections.abc import Iterator
 from datetime import date
 
@@ -14,6 +13,7 @@ from prefect.testing.utilities import prefect_test_harness
 from sqlalchemy.engine import Engine
 
 from seedtest.local.simulate import SimulationPlan, load_cohort, simulate
+from tests.conftest import listening
 
 LAST_DAY = date(2026, 3, 1)
 PLAN = SimulationPlan(users=60, items=40, topics=4, days=60, seed=7, end=LAST_DAY, answers=30)
@@ -42,24 +42,8 @@ def cohort(environment: None, engine: Engine) -> Engine:
     return engine
 
 
-class Lines(logging.Handler):
-    """The lines that flow runs logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-        if record.exc_info:
-            self.lines.append("Traceback")
-
-
 @pytest.fixture
 def log() -> Iterator[list[str]]:
     """What flow runs logged while the test ran."""
-    handler = Lines()
-    logger = logging.getLogger("prefect.flow_runs")
-    logger.addHandler(handler)
-    yield handler.lines
-    logger.removeHandler(handler)
+    with listening("prefect.flow_runs") as lines:
+        yield lines

@@ -62,18 +62,23 @@ def make_stack(
     folder: Path,
     *,
     port: int | None = None,
+    project: Path | None = None,
     database_url: str | None = None,
     prefect_api_url: str | None = None,
 ) -> Stack:
-    """Return a stack below the folder that is not started yet; addresses make its servers external."""
+    """Return a stack below the folder that is not started yet; addresses make its servers external.
+
+    Stacks that share a server must share the project: its folder is written into the deployments.
+    """
     settings = Settings(
         seedtest_home=folder / "home",
         seedtest_prefect_port=port,
         database_url=SecretStr(database_url) if database_url else None,
         prefect_api_url=prefect_api_url,
     )
-    project = folder / "project"
-    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("__pycache__"))
+    if project is None:
+        project = folder / "project"
+        shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("__pycache__"))
     return Stack(settings, project)
 
 

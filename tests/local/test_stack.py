@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -93,26 +94,10 @@ def shown_status(settings: Settings) -> str:
     return console.export_text()
 
 
-def deploy(made: Stack, *, pool: str) -> None:
-    """Register the project's deployments in a pool, as its owner would."""
-    yaml = made.project / "prefect.yaml"
-    before = yaml.read_text()
-    yaml.write_text(before.replace(POOL, pool))
-    api_url = made.settings.prefect_api_url or ""
-    subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=made.project,
-        env={**os.environ, "PREFECT_API_URL": api_url, "PREFECT_HOME": str(made.settings.home / "prefect")},
-        check=True,
-        capture_output=True,
-    )
-    yaml.write_text(before)
-
-
 @pytest.fixture
 def borrowing(running: Stack, folder: Path) -> Iterator[Stack]:
     """A stack with PostgreSQL and a worker of its own that uses the shared stack's Prefect server."""
-    made = make_stack(folder, prefect_api_url=prefect_api_url(running.settings))
+    made = make_stack(folder, project=running.project, prefect_api_url=prefect_api_url(running.settings))
     yield made
     made.clean()
 
@@ -176,17 +161,6 @@ def test_a_stopped_part_is_started_by_the_next_up(with_rows: Stack) -> None:
     assert rows_kept(with_rows)
 
 
-def test_after_a_killed_supervisord_up_stops_what_is_left_and_starts_anew(with_rows: Stack) -> None:
-    with going_nap(with_rows) as nap:
-        left = list(marked_processes(with_rows.settings.home))
-        kill(with_rows.supervisor.pid())
-        with_rows.up()
-        assert any(line.startswith("Stopping processes that a killed stack") for line in with_rows.said)
-        assert [process for process in left if is_alive(process)] == []
-        assert nap().type.is_final
-    assert rows_kept(with_rows)
-
-
 def test_down_gives_runs_a_time_then_tells_the_server_that_they_were_stopped(with_rows: Stack) -> None:
     with going_nap(with_rows) as nap:
         with_rows.down(grace_secs=1)
@@ -204,13 +178,18 @@ def test_down_gives_runs_a_time_then_tells_the_server_that_they_were_stopped(wit
     assert rows_kept(with_rows)
 
 
-def test_a_spoilt_state_file_and_a_stale_pid_file_are_repaired(with_rows: Stack) -> None:
-    with_rows.down()
-    with_rows.folder.state_file.write_text("{")
-    with_rows.folder.supervisor_pid_file.write_text(str(os.getpid()))
-    with pytest.raises(StackError, match="`seedtest up` writes it anew"):
-        database_url(with_rows.settings)
-    with_rows.up()
+def test_up_repairs_a_killed_supervisord_a_spoilt_state_file_and_a_stale_pid_file(with_rows: Stack) -> None:
+    with going_nap(with_rows) as nap:
+        left = list(marked_processes(with_rows.settings.home))
+        kill(with_rows.supervisor.pid())
+        with_rows.folder.state_file.write_text("{")
+        with_rows.folder.supervisor_pid_file.write_text(str(os.getpid()))
+        with pytest.raises(StackError, match="`seedtest up` writes it anew"):
+            database_url(with_rows.settings)
+        with_rows.up()
+        assert any(line.startswith("Stopping processes that a killed stack") for line in with_rows.said)
+        assert [process for process in left if is_alive(process)] == []
+        assert nap().type.is_final
     assert rows_kept(with_rows)
 
 
@@ -243,7 +222,9 @@ def test_a_flow_that_cannot_be_registered_leaves_the_stack_running(running: Stac
     before = flows.read_text()
     flows.write_text(before.replace("def nap(", "def renamed("))
     try:
-        with pytest.raises(StackError, match=r"(?s)could not be registered.*stack itself runs.*object 'nap'"):
+        with pytest.raises(
+            StackError, match=r"(?s)could not be registered.*stack itself runs.*'nap' not found"
+        ):
             running.up()
     finally:
         flows.write_text(before)
@@ -285,6 +266,7 @@ def test_an_external_server_that_does_not_answer_is_named_before_anything_starts
 def test_with_external_servers_only_a_worker_is_started(running: Stack, folder: Path) -> None:
     made = make_stack(
         folder,
+        project=running.project,
         database_url=database_url(running.settings),
         prefect_api_url=prefect_api_url(running.settings),
     )
@@ -298,15 +280,15 @@ def test_with_external_servers_only_a_worker_is_started(running: Stack, folder: 
 
 
 def test_a_deployment_in_another_pool_of_an_external_server_is_not_overwritten(borrowing: Stack) -> None:
-    api_url = borrowing.settings.prefect_api_url
-    assert api_url is not None
+    api_url = str(borrowing.settings.prefect_api_url)
     with PrefectApi(api_url) as api:
         api.create_work_pool("production", "process")
-        deploy(borrowing, pool="production")
+        nap = f"{api_url}/deployments/{api.deployments(['nap'])[0].id}"
+        httpx.patch(nap, json={"work_pool_name": "production"}).raise_for_status()
         with pytest.raises(StackError, match=r"nap in pool production.*not overwritten"):
             borrowing.up()
-        assert {deployment.work_pool_name for deployment in api.deployments(["nap"])} == {"production"}
-        deploy(borrowing, pool=POOL)
+        assert api.deployments(["nap"])[0].work_pool_name == "production"
+        httpx.patch(nap, json={"work_pool_name": POOL}).raise_for_status()
 
 
 def test_a_postgres_that_keeps_dying_is_given_up_with_the_end_of_its_log(borrowing: Stack) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 import polars as pl
 from sqlalchemy.engine import Connection, Engine
 
-from seedtest.db.frames import read_frame
+from seedtest.db.frames import copy_rows, read_frame
 from seedtest.db.locks import stage_lock
 from seedtest.errors import ImportFileError
 from seedtest.local.importer.csv_records import UNDECODABLE
@@ -30,7 +30,7 @@ from seedtest.local.importer.parse import check, tidy
 from seedtest.local.importer.rejects import RejectsFile, default_rejects_path, rejected_rows
 from seedtest.local.importer.sessions import note_long_sessions, set_conflicts_aside
 from seedtest.local.importer.source import open_source
-from seedtest.local.importer.staging import analyze_stage, copy_rows, create_stage
+from seedtest.local.importer.staging import analyze_stage, create_stage
 from seedtest.settings import Settings
 
 logger = logging.getLogger(__name__)

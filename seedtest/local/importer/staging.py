@@ -1,12 +1,7 @@
 """The temporary tables of an import, filled by COPY and gone with its transaction."""
 
-import io
-
-import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-
-from seedtest.db.frames import driver_connection
 
 # What marks a result as ours: only such results are ever merged into.
 SOURCE = "seedtest-import"
@@ -52,15 +47,3 @@ def create_stage(connection: Connection) -> None:
 def analyze_stage(connection: Connection) -> None:
     """Tell the planner what was staged; autovacuum never sees temporary tables."""
     connection.execute(sa.text("ANALYZE stage_answer, stage_item"))
-
-
-def copy_rows(connection: Connection, table: str, frame: pl.DataFrame) -> None:
-    """Append a frame to a table by COPY, column by column name."""
-    buffer = io.BytesIO()
-    frame.write_csv(
-        buffer, include_header=False, quote_style="non_numeric", datetime_format="%Y-%m-%d %H:%M:%S%.6f%:z"
-    )
-    buffer.seek(0)
-    names = ", ".join(f'"{name}"' for name in frame.columns)
-    with driver_connection(connection).cursor() as cursor:
-        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN (FORMAT csv)", buffer)

@@ -5,15 +5,16 @@ import time
 from datetime import datetime, timedelta
 
 from seedtest.local.prefect_client.api import PrefectApi
-from seedtest.local.prefect_client.models import LogLine
+from seedtest.local.prefect_client.models import LogLine, StateType
 from seedtest.local.say import Say
 
 # Lines come in batches from several processes: older ones may arrive after newer ones.
 _LATENESS = timedelta(seconds=30)
 _LAST_LINES_PATIENCE_SECS = 3.0
 _PAUSE_SECS = 0.25
-# What Prefect's engine logs last.
+# What Prefect's engine logs last, unless the run's process was ended from outside.
 _LAST_MESSAGE = "Finished in state"
+_ENDS_TOLD = {StateType.COMPLETED, StateType.FAILED}
 
 
 class LogFollower:
@@ -39,9 +40,10 @@ class LogFollower:
                 self._take(line)
         self._forget()
 
-    def finish(self) -> None:
+    def finish(self, end: StateType) -> None:
         """Say what is still on its way when the run's state is final already."""
-        deadline = time.monotonic() + _LAST_LINES_PATIENCE_SECS
+        patience = _LAST_LINES_PATIENCE_SECS if end in _ENDS_TOLD else 2 * _PAUSE_SECS
+        deadline = time.monotonic() + patience
         self.poll()
         while not self._ended and time.monotonic() < deadline:
             time.sleep(_PAUSE_SECS)

@@ -66,7 +66,7 @@ class PrefectHttp:
         patiently = Retrying(
             retry=retry_if_exception(_may_pass),
             stop=stop_after_delay(self._patience_secs),
-            wait=wait_exponential(multiplier=0.25, max=4),
+            wait=wait_exponential(multiplier=0.25, max=1),
             before_sleep=self._tell_of_absence,
             reraise=True,
         )

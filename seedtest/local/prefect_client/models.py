@@ -28,6 +28,7 @@ class StateType(StrEnum):
 FINAL_STATES = frozenset({StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED})
 # States of a run that a process works on, or is about to.
 ACTIVE_STATES = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
+UNFINISHED_STATES = (*ACTIVE_STATES, StateType.SCHEDULED, StateType.PAUSED)
 
 
 class _Answer(BaseModel):

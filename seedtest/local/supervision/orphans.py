@@ -12,8 +12,7 @@ from seedtest.local.postgres.postmaster import find_postmaster
 from seedtest.local.say import Say
 from seedtest.local.supervision.processes import MARKER, marked_processes, stop_processes
 
-# Short: a worker whose output nobody reads any more does not end when asked to.
-_PATIENCE_SECS = 3.0
+_PATIENCE_SECS = 10.0
 _POSTGRES_PATIENCE_SECS = 60.0
 
 
@@ -30,19 +29,22 @@ def stop_orphans(folder: StackFolder, say: Say) -> bool:
         _refuse_foreign(postmaster, folder)
     pids = ", ".join(str(process.pid) for process in [*others, *filter(None, [postmaster])])
     say(f"Stopping processes that a killed stack of {folder.home} has left behind (pid {pids})")
-    servers = [process for process in others if _is_server(process)]
-    clients = [process for process in others if process not in servers]
-    stop_processes(clients, patience_secs=_PATIENCE_SECS)
+    servers = [process for process in others if _is_prefects("server", process)]
+    # Of no use and nothing to save: a worker whose output nobody reads does not end when asked to.
+    workers = [process for process in others if _is_prefects("worker", process)]
+    runs = [process for process in others if process not in servers and process not in workers]
+    stop_processes(runs, patience_secs=_PATIENCE_SECS)
+    stop_processes(workers, first=signal.SIGKILL, patience_secs=_PATIENCE_SECS)
     stop_processes(servers, patience_secs=_PATIENCE_SECS)
     if postmaster is not None:
         stop_processes([postmaster], first=signal.SIGINT, patience_secs=_POSTGRES_PATIENCE_SECS)
     return True
 
 
-def _is_server(process: psutil.Process) -> bool:
-    """Whether this is Prefect's server."""
+def _is_prefects(part: str, process: psutil.Process) -> bool:
+    """Whether this is Prefect's server or worker, by its command line."""
     with contextlib.suppress(psutil.Error):
-        return "server" in process.cmdline()
+        return ["prefect", part] == process.cmdline()[2:4]
     return False
 
 

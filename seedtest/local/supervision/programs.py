@@ -65,7 +65,7 @@ def _program_section(folder: StackFolder, program: Program) -> str:
         "autostart": str(program.autostart).lower(),
         "autorestart": "true",
         "startsecs": program.start_secs,
-        "startretries": 3,
+        "startretries": 2,
         "stopsignal": program.stop_signal,
         "stopwaitsecs": program.stop_patience_secs,
         "redirect_stderr": "true",
