@@ -22,7 +22,7 @@ run: setup  ## Set everything up, simulate a cohort, run the nightly pipeline, s
 	@$(SEEDTEST) summary
 
 test: setup  ## Run the tests (HEAVY=1: the heavy ones too)
-	@$(PYTEST) -n $(WORKERS) --dist loadgroup $(if $(HEAVY),,-m "not heavy")
+	@$(PYTEST) -n $(WORKERS) --durations=15 $(if $(HEAVY),,-m "not heavy")
 
 check: setup  ## Lint, format and type checks
 	@.venv/bin/ruff check .

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from seedtest.db import migrate
 from seedtest.db.engine import create_engine
@@ -29,12 +31,20 @@ Address = Callable[[str], str]
 SHARING = ("flows", "e2e", "local")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares something costly."""
-    for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        if folder in SHARING:
-            item.add_marker(pytest.mark.xdist_group(folder))
+class FolderScheduling(LoadScopeScheduling):
+    """Deals out tests one by one, but what shares something costly as one piece.
+
+    xdist's own groups (--dist loadgroup) do nothing under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.split("/")[1]
+        return folder if folder in SHARING else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FolderScheduling:
+    """Deal out the tests to several processes."""
+    return FolderScheduling(config, log)
 
 
 class Lines(logging.Handler):
@@ -110,11 +120,15 @@ def _administer(address: Address, *statements: str) -> None:
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
-def template(server: Address) -> str:
-    """A migrated database to copy, since copying costs less than migrating."""
-    _administer(server, f"CREATE DATABASE {TEMPLATE}")
-    migrate.upgrade(server(TEMPLATE))
+_templates: set[str] = set()
+
+
+def _template_on(server: Address) -> str:
+    """Return a migrated database to copy, made once on each server: copying costs less than migrating."""
+    if server(TEMPLATE) not in _templates:
+        _administer(server, f"CREATE DATABASE {TEMPLATE}")
+        migrate.upgrade(server(TEMPLATE))
+        _templates.add(server(TEMPLATE))
     return TEMPLATE
 
 
@@ -128,10 +142,10 @@ def empty_database_url(server: Address) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(server: Address, template: str) -> Iterator[str]:
+def database_url(server: Address) -> Iterator[str]:
     """A migrated, empty database of the test's own."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {_template_on(server)}")
     yield server(name)
     _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 

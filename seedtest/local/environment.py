@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from seedtest.local.folder import StackFolder
 from seedtest.local.ports import HOST
@@ -10,11 +11,15 @@ from seedtest.local.supervision.processes import MARKER
 _KEPT_PREFECT_SETTINGS = "PREFECT_LOGGING_"
 
 
-def stack_variables(folder: StackFolder, *, prefect_api_url: str, database_url: str) -> dict[str, str]:
+def stack_variables(
+    folder: StackFolder, temporary: Path, *, prefect_api_url: str, database_url: str
+) -> dict[str, str]:
     """Return the variables that make a process part of the stack."""
     return {
         MARKER: str(folder.home),
         "SEEDTEST_HOME": str(folder.home),
+        # Prefect's workers of all users would share one folder in /tmp, which only the first may write to.
+        "TMPDIR": str(temporary),
         "DATABASE_URL": database_url,
         "PREFECT_API_URL": prefect_api_url,
         "PREFECT_HOME": str(folder.prefect),

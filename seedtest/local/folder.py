@@ -3,12 +3,15 @@
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from seedtest.errors import StackError
 
+_OTHER_FOLDER = "Name another folder in SEEDTEST_HOME, or make this one writable."
+_FREE_SPACE = "Free some space, or name a folder elsewhere in SEEDTEST_HOME."
 _WHY = {
     errno.EACCES: "this user may not write there",
     errno.EPERM: "this user may not write there",
@@ -19,6 +22,7 @@ _WHY = {
     errno.ENOTDIR: "a part of the path is a file, not a folder",
     errno.ENAMETOOLONG: "the path is too long",
 }
+_REMEDIES = {errno.ENOSPC: _FREE_SPACE, errno.EDQUOT: _FREE_SPACE}
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,12 @@ def make_writable_folder(folder: Path, *, mode: int = 0o755) -> None:
             probe.write(b"\0")
     except OSError as error:
         why = _WHY.get(error.errno or 0, error.strerror)
-        raise StackError(
-            f"The embedded stack cannot write to {folder}: {why}. "
-            "Name another folder in SEEDTEST_HOME, or make this one writable."
-        ) from error
+        remedy = _REMEDIES.get(error.errno or 0, _OTHER_FOLDER)
+        raise StackError(f"The embedded stack cannot write to {folder}: {why}. {remedy}") from error
+
+
+def make_empty_folder(folder: Path) -> None:
+    """Create a private folder, or empty it of what killed processes have left there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)

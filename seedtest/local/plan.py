@@ -42,20 +42,27 @@ class Plan:
     prefect_api_url: str
     configuration: str
     environment: Mapping[str, str]
+    # For temporary files of the processes; emptied before they start.
+    temporary: Path
     # Digest of everything the processes are started with.
     fingerprint: str
     project: Path
 
 
 def make_plan(settings: Settings, external: External, *, port: int | None, project: Path, say: Say) -> Plan:
-    """Prepare what the stack needs on disk, and return what is to be launched."""
+    """Prepare what the stack needs on disk, and return what is to be launched.
+
+    `port` is our own server's, None when it is external.
+    """
     folder = StackFolder(settings.home)
     postgres = EmbeddedPostgres(folder.home, say=say) if external.database_url is None else None
     prepared = postgres.prepare() if postgres else None
     sockets = prepared.sockets.parent if prepared else place_sockets(folder, current_account())
     database_url = external.database_url or EmbeddedPostgres(folder.home).url()
     prefect_api_url = external.prefect_api_url or own_prefect_api_url(port or 0)
-    variables = stack_variables(folder, prefect_api_url=prefect_api_url, database_url=database_url)
+    # Sockets are made in temporary folders too, so this one must have a short path as well.
+    temporary = sockets / "tmp"
+    variables = stack_variables(folder, temporary, prefect_api_url=prefect_api_url, database_url=database_url)
     text = configuration(folder, sockets, _programs(folder, prepared, port, project))
     return Plan(
         folder=folder,
@@ -66,6 +73,7 @@ def make_plan(settings: Settings, external: External, *, port: int | None, proje
         prefect_api_url=prefect_api_url,
         configuration=text,
         environment=with_inherited(variables, own_server=port is not None),
+        temporary=temporary,
         fingerprint=_fingerprint(text, variables, settings),
         project=project,
     )

@@ -1,7 +1,11 @@
 """The port of the embedded Prefect server."""
 
 import contextlib
+import errno
 import socket
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import psutil
 
@@ -12,30 +16,36 @@ DEFAULT_PORT = 4200
 _N_PORTS = 100
 
 
-def choose_port(fixed: int | None, remembered: int | None) -> int:
-    """Return the port asked for, else the one used last, else 4200 or the next free one."""
+@contextmanager
+def chosen_port(fixed: int | None, remembered: int | None) -> Iterator[int]:
+    """Give the port asked for, else the one used last, else 4200 or the next free one.
+
+    As long as the context lasts, no other stack that starts now chooses the same.
+    """
     if fixed is not None:
-        if not is_free(fixed):
-            raise busy_port(fixed)
-        return fixed
-    if remembered is not None and is_free(remembered):
-        return remembered
+        require_free(fixed)
+        yield fixed
+        return
     last = DEFAULT_PORT + _N_PORTS - 1
-    for port in range(DEFAULT_PORT, last + 1):
+    for port in [*filter(None, [remembered]), *range(DEFAULT_PORT, last + 1)]:
         if is_free(port):
-            return port
+            with _reservation(port) as mine:
+                if mine:
+                    yield port
+                    return
     raise StackError(
         f"No port from {DEFAULT_PORT} to {last} is free for the Prefect server. "
         "Name a free one in SEEDTEST_PREFECT_PORT."
     )
 
 
-def busy_port(port: int) -> StackError:
-    """Return the error for a port that somebody else listens on."""
-    return StackError(
-        f"Port {port} of {HOST}, asked for by SEEDTEST_PREFECT_PORT, is in use by {_holder(port)}. "
-        "Stop that process, or name another port, or unset SEEDTEST_PREFECT_PORT to take the next free one."
-    )
+def require_free(port: int) -> None:
+    """Raise StackError when somebody listens on the port asked for."""
+    if not is_free(port):
+        raise StackError(
+            f"Port {port} of {HOST}, asked for by SEEDTEST_PREFECT_PORT, is in use by {holder(port)}. Stop that "
+            "process, or name another port, or unset SEEDTEST_PREFECT_PORT to take the next free one."
+        )
 
 
 def is_free(port: int) -> bool:
@@ -59,7 +69,7 @@ def listens(pid: int, port: int) -> bool:
     return False
 
 
-def _holder(port: int) -> str:
+def holder(port: int) -> str:
     """Name the process that listens on a port, as far as this user may know."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections(kind="tcp"):
@@ -68,3 +78,28 @@ def _holder(port: int) -> str:
                 process = psutil.Process(connection.pid)
                 return f"{process.name()} (pid {process.pid}: {' '.join(process.cmdline())[:120]})"
     return "another process"
+
+
+def _reservation(port: int) -> AbstractContextManager[bool]:
+    """Hold a name that stands for the port and that the kernel frees when we die.
+
+    A starting server listens only after seconds. Where there are no abstract sockets, the stack that
+    finds its port taken in the end chooses again.
+    """
+    return (
+        _abstract_socket(f"\0seedtest-prefect-port-{port}") if sys.platform == "linux" else nullcontext(True)
+    )
+
+
+@contextmanager
+def _abstract_socket(name: str) -> Iterator[bool]:
+    """Hold an abstract Unix socket; give whether it was still to be had."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
+        try:
+            held.bind(name)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            yield False
+            return
+        yield True

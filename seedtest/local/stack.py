@@ -9,11 +9,11 @@ from seedtest.db.engine import create_engine, reachable
 from seedtest.errors import StackError
 from seedtest.local.addresses import external_addresses
 from seedtest.local.attachment import attach, interruptible
-from seedtest.local.deployments import Registrar
-from seedtest.local.folder import StackFolder
+from seedtest.local.deployments import Registrar, declared_deployments
+from seedtest.local.folder import StackFolder, make_empty_folder
 from seedtest.local.lock import stack_lock
 from seedtest.local.plan import POOL, POOL_TYPE, Plan, make_plan
-from seedtest.local.ports import choose_port
+from seedtest.local.ports import chosen_port, require_free
 from seedtest.local.prefect_client.api import PrefectApi
 from seedtest.local.repair import close_dead_runs, skip_overdue_runs
 from seedtest.local.say import Say
@@ -69,12 +69,13 @@ class _Start:
 
     def run(self) -> StackState:
         """Launch unless it runs already, and see every part healthy."""
+        declared_deployments(self._project)
         self._require_external_server()
         if not self._supervisor.answers():
             stop_orphans(self._folder, self._say)
             return self._launch()
-        plan = self._plan()
-        if self._state is not None and plan.fingerprint == self._state.configuration:
+        plan = self._running_plan()
+        if plan is not None and self._state is not None and plan.fingerprint == self._state.configuration:
             self._say(f"The stack in {self._folder.home} runs already: looking at each part")
             self._bring_up(plan)
             return self._register(plan, self._state)
@@ -96,32 +97,38 @@ class _Start:
             with PrefectApi(url, patience_secs=_EXTERNAL_PATIENCE_SECS, say=self._say) as api:
                 api.version()
 
-    def _plan(self) -> Plan:
-        port = self._port() if self._external.prefect_api_url is None else None
+    def _plan(self, port: int | None) -> Plan:
         return make_plan(self._settings, self._external, port=port, project=self._project, say=self._say)
 
-    def _port(self) -> int:
-        """Return the running server's port, else one to start it on."""
+    def _running_plan(self) -> Plan | None:
+        """Return what should be running; None where the port of what does run is unknown."""
+        if self._external.prefect_api_url is not None:
+            return self._plan(None)
         fixed = self._settings.seedtest_prefect_port
-        remembered = self._state.prefect_port if self._state else None
-        if remembered is not None and fixed in {None, remembered} and self._supervisor.answers():
-            return remembered
-        return choose_port(fixed, remembered)
+        running = self._state.prefect_port if self._state else None
+        if fixed is not None and fixed != running:
+            require_free(fixed)
+        return self._plan(fixed or running) if running is not None else None
 
     def _launch(self) -> StackState:
         """Start everything anew; unless all becomes healthy, leave nothing running."""
         self._say(f"Starting the stack in {self._folder.home}")
+        if self._external.prefect_api_url is not None:
+            return self._launch_once(self._plan(None))
+        fixed = self._settings.seedtest_prefect_port
+        remembered = self._state.prefect_port if self._state else None
         for _ in range(_PORT_ATTEMPTS):
-            plan = self._plan()
             try:
-                return self._launch_once(plan)
+                with chosen_port(fixed, remembered) as port:
+                    return self._launch_once(self._plan(port))
             except PortTakenError as error:
-                if self._settings.seedtest_prefect_port is not None:
-                    raise
-                self._say(f"{error} Taking the next free port")
+                if fixed is not None:
+                    require_free(fixed)
+                self._say(f"{error} Taking the next free one")
         raise StackError("No port for the Prefect server stayed free. Name one in SEEDTEST_PREFECT_PORT.")
 
     def _launch_once(self, plan: Plan) -> StackState:
+        make_empty_folder(plan.temporary)
         try:
             self._supervisor.launch(plan.configuration, plan.environment)
             state = self._save(plan)

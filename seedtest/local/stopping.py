@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from pathlib import Path
 
 from seedtest.local.draining import close_stopped_runs, let_runs_finish
 from seedtest.local.folder import StackFolder
@@ -48,13 +49,22 @@ def shut_down(folder: StackFolder, *, grace_secs: float, say: Say) -> bool:
 
 
 def clean(settings: Settings, *, say: Say = logger.info) -> None:
-    """Stop the stack and delete everything that it has made, its data included."""
+    """Stop the stack and delete everything that it has made, its data included, wherever they lie.
+
+    What others have put into home stays.
+    """
     folder = StackFolder(settings.home)
-    down(settings, say=say)
     if not folder.home.is_dir():
+        say(f"There is no stack in {folder.home}: nothing to delete")
         return
+    down(settings, grace_secs=0, say=say)
     remove_sockets(folder)
     remove_data(folder)
-    for own in (folder.prefect, folder.results, folder.logs, folder.run):
-        if own.is_dir():
-            shutil.rmtree(own)
+    for own in filter(Path.is_dir, (folder.prefect, folder.results, folder.logs, folder.run)):
+        shutil.rmtree(own)
+    left = sorted(path.name for path in folder.home.iterdir())
+    if left:
+        say(f"Deleted the stack in {folder.home}; left as they are: {', '.join(left)}")
+    else:
+        folder.home.rmdir()
+        say(f"Deleted {folder.home}")

@@ -24,7 +24,7 @@ from seedtest.errors import StackError, StackNotRunningError
 from seedtest.local import stack
 from seedtest.local.addresses import database_url, prefect_api_url
 from seedtest.local.plan import POOL
-from seedtest.local.ports import DEFAULT_PORT, choose_port
+from seedtest.local.ports import DEFAULT_PORT, chosen_port
 from seedtest.local.postgres import EmbeddedPostgres
 from seedtest.local.prefect_client.api import PrefectApi
 from seedtest.local.prefect_client.models import State, StateType
@@ -109,7 +109,7 @@ def test_up_starts_every_part_migrates_and_registers_the_deployments(running: St
     assert execute(running, "SELECT count(*) FROM weekly_kpi") == 0
     with PrefectApi(prefect_api_url(running.settings)) as api:
         registered = {(deployment.name, deployment.work_pool_name) for deployment in api.deployments()}
-        assert registered == {("nap", POOL), ("parent", POOL), ("failing", POOL)}
+        assert registered >= {("nap", POOL), ("parent", POOL), ("failing", POOL)}
         assert any(worker.online for worker in api.workers(POOL))
 
 
@@ -240,13 +240,11 @@ def test_a_busy_port_is_refused_naming_its_holder(folder: Path) -> None:
     made.clean()
 
 
-def test_without_a_port_asked_for_the_next_free_one_is_taken() -> None:
-    try:
-        holder = socket.create_server(("127.0.0.1", DEFAULT_PORT))
-    except OSError:
-        holder = socket.socket()
-    with holder:
-        assert choose_port(None, None) > DEFAULT_PORT
+def test_without_a_port_asked_for_two_starts_choose_two_free_ones() -> None:
+    with chosen_port(None, None) as first, chosen_port(None, first) as second:
+        assert DEFAULT_PORT <= first < second
+    with chosen_port(None, second) as third:
+        assert third == second
 
 
 def test_a_home_that_cannot_be_written_to_is_named(folder: Path) -> None:

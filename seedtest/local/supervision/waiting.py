@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
-from seedtest.local.ports import busy_port, is_free, listens
+from seedtest.local.ports import HOST, holder, is_free, listens
 from seedtest.local.postgres.server import EmbeddedPostgres
 from seedtest.local.prefect_client.api import PrefectApi
 from seedtest.local.supervision.control import ProcessInfo, Supervisor
@@ -30,7 +30,7 @@ def wait_for_server(folder: StackFolder, api: PrefectApi, port: int) -> None:
 
     def answers(server: ProcessInfo) -> bool:
         if not server.runs and not is_free(port):
-            raise PortTakenError(str(busy_port(port)))
+            raise PortTakenError(f"Port {port} of {HOST} has been taken by {holder(port)} in the meantime.")
         return server.runs and listens(server.pid, port) and api.is_healthy()
 
     _wait(folder, SERVER, answers)
