@@ -23,7 +23,6 @@ from seedtest.local import simulate as simulation
 from seedtest.local import stack, stopping
 from seedtest.local import status as stack_status
 from seedtest.local.addresses import database_url, prefect_api_url
-from seedtest.local.attachment import attach
 from seedtest.local.importer import ImportPhase, ImportProgress, ImportSummary, import_file
 from seedtest.local.runs import run_deployment
 from seedtest.local.simulate import SimulationPlan
@@ -56,6 +55,11 @@ def main() -> None:
         what = f"unexpected {type(error).__name__}"
         err.print(f"[red]seedtest:[/] {what}. The details are in {path}; please report them.")
         sys.exit(1)
+
+
+def say(line: str) -> None:
+    """Print a line as it is: brackets in it are no markup."""
+    out.print(line, markup=False)
 
 
 def _escaped(text: str) -> str:
@@ -114,12 +118,11 @@ def up(
 ) -> None:
     """Start the embedded stack: PostgreSQL, a Prefect server with its UI, a worker."""
     if detach:
-        state = stack.up(settings(), say=out.print)
+        state = stack.up(settings(), say=say)
         out.print(f"\nPrefect's UI: {state.prefect_api_url.removesuffix('/api')}")
         out.print(f"To use the prefect command: export PREFECT_API_URL={state.prefect_api_url}")
     else:
-        stack.up(settings(), say=out.print)
-        attach(settings(), say=out.print)
+        stack.attached(settings(), say=say)
 
 
 @app.command()
@@ -130,9 +133,9 @@ def down(
 ) -> None:
     """Stop the embedded stack; its data stay unless --delete-data says otherwise."""
     if not delete_data:
-        stopping.down(settings(), say=out.print)
+        stopping.down(settings(), say=say)
     elif yes or typer.confirm(f"Delete all data in {settings().home}?"):
-        stopping.clean(settings(), say=out.print)
+        stopping.clean(settings(), say=say)
 
 
 @app.command()
@@ -259,7 +262,7 @@ def run(
         prefect_api_url(settings()),
         name,
         _pairs(param or [], "--param"),
-        say=lambda line: out.print(_escaped(line)),
+        say=say,
     )
     if not final.completed:
         err.print(f"[red]{final.run_name} ended {final.name}:[/] {_escaped(final.message or 'no message')}")

@@ -92,9 +92,11 @@ def embedded() -> Iterator[Address]:
     """The wheel's PostgreSQL."""
     with tempfile.TemporaryDirectory(prefix="seedtest-test-") as folder:
         server = EmbeddedPostgres(Path(folder) / "home", durable=False)
-        server.start()
-        yield server.url
-        server.remove()
+        try:
+            server.start()
+            yield server.url
+        finally:
+            server.remove()
 
 
 @pytest.fixture(scope="session")

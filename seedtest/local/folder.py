@@ -85,6 +85,13 @@ class StackFolder:
         """Return the log file of one of the stack's programs."""
         return self.logs / f"{program}.log"
 
+    def not_ours(self) -> StackError:
+        """Return the error for a stack of another user."""
+        return StackError(
+            f"The stack in {self.home} belongs to {self.run.owner()}, who alone can use it. "
+            "Name another folder in SEEDTEST_HOME for a stack of your own."
+        )
+
     def create(self) -> None:
         """Make the folders; raise StackError when this user cannot write there.
 

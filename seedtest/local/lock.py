@@ -11,7 +11,11 @@ from seedtest.local.say import Say
 @contextmanager
 def stack_lock(folder: StackFolder, say: Say) -> Iterator[None]:
     """Hold the stack's lock, waiting for another command to finish; the kernel frees it when we die."""
-    with folder.lock_file.open("a", encoding="utf-8") as lock:
+    try:
+        file = folder.lock_file.open("a", encoding="utf-8")
+    except PermissionError as error:
+        raise folder.not_ours() from error
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pydantic import SecretStr
 
-from seedtest.local.addresses import External, own_prefect_api_url
+from seedtest.local.addresses import own_prefect_api_url
 from seedtest.local.environment import stack_variables, with_inherited
 from seedtest.local.folder import StackFolder
 from seedtest.local.ports import HOST
@@ -29,6 +30,25 @@ _SHOWN_ELSEWHERE = {"seedtest_home", "seedtest_prefect_port", "database_url", "p
 
 
 @dataclass(frozen=True)
+class PrefectServer:
+    """The server that the stack's flows run on."""
+
+    api_url: str
+    # Of our own server; None: PREFECT_API_URL names another one.
+    port: int | None = None
+
+    @classmethod
+    def on(cls, port: int) -> Self:
+        """Return our own server on a port."""
+        return cls(own_prefect_api_url(port), port)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the stack runs it."""
+        return self.port is not None
+
+
+@dataclass(frozen=True)
 class Plan:
     """A stack that can be launched: its folders and PostgreSQL's data exist."""
 
@@ -36,10 +56,8 @@ class Plan:
     # None: DATABASE_URL names another database.
     postgres: EmbeddedPostgres | None
     postgres_version: str | None
-    # Port of our own Prefect server; None: PREFECT_API_URL names another one.
-    port: int | None
+    server: PrefectServer
     database_url: str
-    prefect_api_url: str
     configuration: str
     environment: Mapping[str, str]
     # For temporary files of the processes; emptied before they start.
@@ -49,30 +67,27 @@ class Plan:
     project: Path
 
 
-def make_plan(settings: Settings, external: External, *, port: int | None, project: Path, say: Say) -> Plan:
-    """Prepare what the stack needs on disk, and return what is to be launched.
-
-    `port` is our own server's, None when it is external.
-    """
+def make_plan(
+    settings: Settings, external_database_url: str | None, server: PrefectServer, *, project: Path, say: Say
+) -> Plan:
+    """Prepare what the stack needs on disk, and return what is to be launched."""
     folder = StackFolder(settings.home)
-    postgres = EmbeddedPostgres(folder.home, say=say) if external.database_url is None else None
+    postgres = EmbeddedPostgres(folder.home, say=say) if external_database_url is None else None
     prepared = postgres.prepare() if postgres else None
     sockets = prepared.sockets.parent if prepared else place_sockets(folder, current_account())
-    database_url = external.database_url or EmbeddedPostgres(folder.home).url()
-    prefect_api_url = external.prefect_api_url or own_prefect_api_url(port or 0)
+    database_url = external_database_url or EmbeddedPostgres(folder.home).url()
     # Sockets are made in temporary folders too, so this one must have a short path as well.
     temporary = sockets / "tmp"
-    variables = stack_variables(folder, temporary, prefect_api_url=prefect_api_url, database_url=database_url)
-    text = configuration(folder, sockets, _programs(folder, prepared, port, project))
+    variables = stack_variables(folder, temporary, prefect_api_url=server.api_url, database_url=database_url)
+    text = configuration(folder, sockets, _programs(folder, prepared, server.port, project))
     return Plan(
         folder=folder,
         postgres=postgres,
         postgres_version=prepared.version if prepared else None,
-        port=port,
+        server=server,
         database_url=database_url,
-        prefect_api_url=prefect_api_url,
         configuration=text,
-        environment=with_inherited(variables, own_server=port is not None),
+        environment=with_inherited(variables, own_server=server.is_own),
         temporary=temporary,
         fingerprint=_fingerprint(text, variables, settings),
         project=project,

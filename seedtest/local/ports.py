@@ -2,8 +2,8 @@
 
 import contextlib
 import errno
+import platform
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -43,8 +43,8 @@ def require_free(port: int) -> None:
     """Raise StackError when somebody listens on the port asked for."""
     if not is_free(port):
         raise StackError(
-            f"Port {port} of {HOST}, asked for by SEEDTEST_PREFECT_PORT, is in use by {holder(port)}. Stop that "
-            "process, or name another port, or unset SEEDTEST_PREFECT_PORT to take the next free one."
+            f"Port {port} of {HOST}, asked for by SEEDTEST_PREFECT_PORT, is in use by {holder(port)}. Stop "
+            "that process, or name another port, or unset SEEDTEST_PREFECT_PORT to take the next free one."
         )
 
 
@@ -86,9 +86,9 @@ def _reservation(port: int) -> AbstractContextManager[bool]:
     A starting server listens only after seconds. Where there are no abstract sockets, the stack that
     finds its port taken in the end chooses again.
     """
-    return (
-        _abstract_socket(f"\0seedtest-prefect-port-{port}") if sys.platform == "linux" else nullcontext(True)
-    )
+    if platform.system() == "Linux":
+        return _abstract_socket(f"\0seedtest-prefect-port-{port}")
+    return nullcontext(enter_result=True)
 
 
 @contextmanager

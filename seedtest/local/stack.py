@@ -12,7 +12,7 @@ from seedtest.local.attachment import attach, interruptible
 from seedtest.local.deployments import Registrar, declared_deployments
 from seedtest.local.folder import StackFolder, make_empty_folder
 from seedtest.local.lock import stack_lock
-from seedtest.local.plan import POOL, POOL_TYPE, Plan, make_plan
+from seedtest.local.plan import POOL, POOL_TYPE, Plan, PrefectServer, make_plan
 from seedtest.local.ports import chosen_port, require_free
 from seedtest.local.prefect_client.api import PrefectApi
 from seedtest.local.repair import close_dead_runs, skip_overdue_runs
@@ -97,30 +97,31 @@ class _Start:
             with PrefectApi(url, patience_secs=_EXTERNAL_PATIENCE_SECS, say=self._say) as api:
                 api.version()
 
-    def _plan(self, port: int | None) -> Plan:
-        return make_plan(self._settings, self._external, port=port, project=self._project, say=self._say)
+    def _plan(self, server: PrefectServer) -> Plan:
+        database_url = self._external.database_url
+        return make_plan(self._settings, database_url, server, project=self._project, say=self._say)
 
     def _running_plan(self) -> Plan | None:
         """Return what should be running; None where the port of what does run is unknown."""
         if self._external.prefect_api_url is not None:
-            return self._plan(None)
+            return self._plan(PrefectServer(self._external.prefect_api_url))
         fixed = self._settings.seedtest_prefect_port
         running = self._state.prefect_port if self._state else None
         if fixed is not None and fixed != running:
             require_free(fixed)
-        return self._plan(fixed or running) if running is not None else None
+        return self._plan(PrefectServer.on(fixed or running)) if running is not None else None
 
     def _launch(self) -> StackState:
         """Start everything anew; unless all becomes healthy, leave nothing running."""
         self._say(f"Starting the stack in {self._folder.home}")
         if self._external.prefect_api_url is not None:
-            return self._launch_once(self._plan(None))
+            return self._launch_once(self._plan(PrefectServer(self._external.prefect_api_url)))
         fixed = self._settings.seedtest_prefect_port
         remembered = self._state.prefect_port if self._state else None
         for _ in range(_PORT_ATTEMPTS):
             try:
                 with chosen_port(fixed, remembered) as port:
-                    return self._launch_once(self._plan(port))
+                    return self._launch_once(self._plan(PrefectServer.on(port)))
             except PortTakenError as error:
                 if fixed is not None:
                     require_free(fixed)
@@ -140,7 +141,7 @@ class _Start:
 
     def _bring_up(self, plan: Plan, *, is_new: bool = False) -> None:
         """Start what does not run, in the order of dependence, the slow server first."""
-        if plan.port is not None:
+        if plan.server.port is not None:
             self._supervisor.start(SERVER)
         if plan.postgres is not None:
             self._supervisor.start(POSTGRES)
@@ -148,8 +149,8 @@ class _Start:
             plan.postgres.ensure_database()
         self._migrate(plan)
         with self._api(plan) as api:
-            if plan.port is not None:
-                wait_for_server(self._folder, api, plan.port)
+            if plan.server.port is not None:
+                wait_for_server(self._folder, api, plan.server.port)
                 if is_new:
                     close_dead_runs(api, POOL, self._say)
                     skip_overdue_runs(api, POOL, self._say)
@@ -163,18 +164,25 @@ class _Start:
     def _register(self, plan: Plan, state: StackState) -> StackState:
         """Register the deployments and wait for the worker; the stack keeps running if that fails."""
         with self._api(plan) as api:
-            registrar = Registrar(api, self._folder, plan.project, own_server=plan.port is not None)
+            registrar = Registrar(api, self._folder, plan.project, own_server=plan.server.is_own)
             digest = registrar.register(state.deployments, plan.environment, self._say)
             registered = state.model_copy(update={"deployments": digest})
             save_state(self._folder, registered)
             wait_for_worker(self._folder, api, POOL)
+        self._warn_of_old_address(plan)
         return registered
+
+    def _warn_of_old_address(self, plan: Plan) -> None:
+        """Say that the environment names a port that our own server had once."""
+        exported = self._settings.prefect_api_url
+        if exported is not None and exported.rstrip("/") != plan.server.api_url.rstrip("/"):
+            self._say(f"PREFECT_API_URL is out of date: export PREFECT_API_URL={plan.server.api_url}")
 
     def _shut_down(self) -> None:
         shut_down(self._folder, grace_secs=0, say=self._say)
 
     def _api(self, plan: Plan) -> PrefectApi:
-        return PrefectApi(plan.prefect_api_url, say=self._say)
+        return PrefectApi(plan.server.api_url, say=self._say)
 
     def _save(self, plan: Plan) -> StackState:
         """Remember what has been launched."""
@@ -182,8 +190,8 @@ class _Start:
         state = StackState(
             home=self._folder.home,
             started_at=datetime.now(UTC),
-            prefect_api_url=plan.prefect_api_url,
-            prefect_port=plan.port,
+            prefect_api_url=plan.server.api_url,
+            prefect_port=plan.server.port,
             database_url=plan.database_url if plan.postgres else None,
             postgres_version=plan.postgres_version,
             configuration=plan.fingerprint,

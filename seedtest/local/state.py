@@ -34,16 +34,22 @@ class StackState(BaseModel):
 
 
 def load_state(folder: StackFolder) -> StackState | None:
-    """Return the remembered state; None when there is none, StackError when it cannot be read."""
+    """Return the remembered state; None when there is none, StackError when it cannot be read.
+
+    That of a home which has been moved or copied speaks of another one.
+    """
     try:
-        return StackState.model_validate_json(folder.state_file.read_bytes())
+        state = StackState.model_validate_json(folder.state_file.read_bytes())
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise folder.not_ours() from error
     except (ValidationError, OSError) as error:
         raise StackError(
             f"The state file {folder.state_file} cannot be read: {_first_line(error)}. "
             "`seedtest up` writes it anew; no data are in it."
         ) from error
+    return state if state.home == folder.home else None
 
 
 def save_state(folder: StackFolder, state: StackState) -> None:

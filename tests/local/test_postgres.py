@@ -221,6 +221,14 @@ def test_as_root_data_below_a_closed_folder_go_elsewhere_and_are_removed_from_th
     assert not server.folder.postgres.is_symlink()
 
 
+def test_data_that_are_gone_are_not_replaced_by_empty_ones(folder: Path) -> None:
+    home = folder / "home"
+    home.mkdir()
+    (home / "postgres").symlink_to(folder / "elsewhere" / "data")
+    with pytest.raises(StackError, match=r"data are gone.*elsewhere/data.*delete the link"):
+        EmbeddedPostgres(home).start()
+
+
 def test_no_process_is_left_behind(server: EmbeddedPostgres) -> None:
     data = server.folder.postgres.resolve()
     server.stop()

@@ -29,8 +29,14 @@ def data_folder(folder: StackFolder) -> Path:
 
 def place_data(folder: StackFolder, account: Account, say: Say) -> Path:
     """Return the data's folder; a new stack whose home the account cannot enter gets one elsewhere."""
-    if folder.postgres.is_symlink() or folder.postgres.exists() or account.can_enter(folder.home):
-        return data_folder(folder)
+    data = data_folder(folder)
+    if folder.postgres.is_symlink() and not data.parent.is_dir():
+        raise StackError(
+            f"PostgreSQL's data are gone: {folder.postgres} leads to {data}, which does not exist any more. "
+            "Bring that folder back, or delete the link to begin with an empty database."
+        )
+    if folder.postgres.is_symlink() or data.exists() or account.can_enter(folder.home):
+        return data
     for older in SYSTEM_DATA.glob(f"{folder.key}-*"):
         say(f"Data of a deleted {folder.home} are left in {older}: not used, delete them by hand")
     try:
