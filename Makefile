@@ -47,4 +47,4 @@ lock: setup  ## Resolve requirements.lock anew from pyproject.toml
 
 clean:  ## Stop the embedded stack and delete its data, the environment and all caches
 	@if [ -x $(SEEDTEST) ]; then $(SEEDTEST) down --delete-data --yes; fi
-	@rm -rf .venv .seedtest .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv.lock .seedtest .pytest_cache .mypy_cache .ruff_cache .hypothesis

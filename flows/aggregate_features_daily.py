@@ -3,40 +3,32 @@
 import datetime as dt
 
 import polars as pl
-from prefect import flow
 
 from flows.artifacts import progress, publish_summary, publish_table
 from flows.stage import (
-    DEADLINE_SECS,
-    RETRY_DELAY_SECS,
     Days,
     StageSummary,
     log_dropped,
     resolve_date,
-    resolve_settings,
     run_logger,
+    snapshot,
     stage,
+    stage_flow,
     timed,
+    unusable_items,
 )
 from seedtest.db.attempts import Scope, count_left_out, load_attempts
 from seedtest.db.calibrations import load_fit
 from seedtest.db.results import write_features
 from seedtest.features import NEEDS_DAYS_BEFORE, FeatureResult, topic_features
-from seedtest.settings import Settings
+from seedtest.settings import Settings, load_settings
 from seedtest.windows import first_day
 
 STAGE = "aggregate-features-daily"
 STEPS = ("Loading answers", "Computing features", "Writing features")
 
 
-@flow(
-    name=STAGE,
-    retries=1,
-    retry_delay_seconds=RETRY_DELAY_SECS,
-    timeout_seconds=DEADLINE_SECS,
-    persist_result=True,
-    result_serializer="json",
-)
+@stage_flow(STAGE)
 def aggregate_features_daily(
     date: dt.date | None = None, lookback_days: Days = None, dry_run: bool = False
 ) -> StageSummary:
@@ -47,7 +39,7 @@ def aggregate_features_daily(
         lookback_days: Days up to the date to compute; any range will do. Empty: AGG_LOOKBACK_DAYS.
         dry_run: Load and compute, say what would be written, write nothing.
     """
-    settings = resolve_settings(agg_lookback_days=lookback_days)
+    settings = load_settings(agg_lookback_days=lookback_days)
     last = resolve_date(date)
     first = first_day(last, settings.agg_lookback_days)
     with timed(StageSummary(stage=STAGE, date=last, dry_run=dry_run)) as summary:
@@ -60,10 +52,10 @@ def aggregate_features_daily(
 
 
 def _run(summary: StageSummary, settings: Settings, first: dt.date, last: dt.date) -> FeatureResult:
-    with stage(STAGE, settings) as engine, progress(STAGE, STEPS) as shown, engine.begin() as connection:
+    with stage(STAGE, settings) as engine, progress(STAGE, STEPS) as shown, snapshot(engine) as connection:
         attempts = load_attempts(connection, Scope(first_day(first, NEEDS_DAYS_BEFORE + 1), last))
         fit = load_fit(connection)
-        summary.dropped = count_left_out(connection, Scope(first, last))
+        summary.dropped = count_left_out(connection, Scope(first, last)) | unusable_items(fit)
         run_logger().info("Loaded %d answers and %d calibrated items", attempts.height, len(fit.items))
         shown.reach("Loading answers")
         result = topic_features(

@@ -3,27 +3,27 @@
 import datetime as dt
 
 import polars as pl
-from prefect import flow
 
 from flows.artifacts import progress, publish_summary, publish_table
 from flows.stage import (
-    DEADLINE_SECS,
-    RETRY_DELAY_SECS,
     Days,
     StageSummary,
     log_dropped,
     resolve_date,
-    resolve_settings,
     run_logger,
+    snapshot,
     stage,
+    stage_flow,
     timed,
+    unusable_items,
 )
 from seedtest.db.attempts import count_left_out, last_days, load_attempts
 from seedtest.db.calibrations import load_abilities, load_fit, load_goals
 from seedtest.db.results import write_kpis
 from seedtest.errors import StageError
 from seedtest.kpis import KPIS, NEEDS_DAYS, KpiResult, weekly_kpis
-from seedtest.settings import Settings
+from seedtest.settings import Settings, load_settings
+from seedtest.windows import kpi_weeks
 
 STAGE = "compute-daily-kpis"
 STEPS = ("Loading answers", "Computing KPIs", "Writing KPIs")
@@ -31,14 +31,7 @@ STEPS = ("Loading answers", "Computing KPIs", "Writing KPIs")
 NAMED_FAILURES = 3
 
 
-@flow(
-    name=STAGE,
-    retries=1,
-    retry_delay_seconds=RETRY_DELAY_SECS,
-    timeout_seconds=DEADLINE_SECS,
-    persist_result=True,
-    result_serializer="json",
-)
+@stage_flow(STAGE)
 def compute_daily_kpis(
     date: dt.date | None = None, lookback_days: Days = None, dry_run: bool = False
 ) -> StageSummary:
@@ -49,7 +42,7 @@ def compute_daily_kpis(
         lookback_days: Learners with an answer in these last days get KPIs. Empty: KPI_LOOKBACK_DAYS.
         dry_run: Load and compute, say what would be written, write nothing.
     """
-    settings = resolve_settings(kpi_lookback_days=lookback_days)
+    settings = load_settings(kpi_lookback_days=lookback_days)
     last = resolve_date(date)
     with timed(StageSummary(stage=STAGE, date=last, dry_run=dry_run)) as summary:
         result = _run(summary, settings, last)
@@ -61,12 +54,12 @@ def compute_daily_kpis(
 
 
 def _run(summary: StageSummary, settings: Settings, last: dt.date) -> KpiResult:
-    with stage(STAGE, settings) as engine, progress(STAGE, STEPS) as shown, engine.begin() as connection:
+    with stage(STAGE, settings) as engine, progress(STAGE, STEPS) as shown, snapshot(engine) as connection:
         scope = last_days(last, max(NEEDS_DAYS, settings.kpi_lookback_days))
         attempts = load_attempts(connection, scope)
         fit = load_fit(connection)
         abilities = load_abilities(connection, before=last + dt.timedelta(days=1))
-        summary.dropped = count_left_out(connection, scope)
+        summary.dropped = count_left_out(connection, scope) | unusable_items(fit)
         run_logger().info("Loaded %d answers and %d abilities", attempts.height, abilities.height)
         shown.reach("Loading answers")
         result = weekly_kpis(
@@ -91,7 +84,10 @@ def _run(summary: StageSummary, settings: Settings, last: dt.date) -> KpiResult:
         }
         run_logger().info("KPIs: %d users processed, %d failed", processed, len(result.failures))
         if not summary.dry_run:
-            written = write_kpis(connection, result.rows)
+            weeks = [week.week_start for week in kpi_weeks(last)]
+            written = write_kpis(
+                connection, result.rows, weeks, [failure.user_id for failure in result.failures]
+            )
             summary.counts |= written.described("KPI rows")
             run_logger().info("KPI upsert completed: %s", written)
         shown.reach("Writing KPIs")

@@ -2,20 +2,18 @@
 
 import datetime as dt
 
-from prefect import flow
 from sqlalchemy.engine import Engine
 
 from flows.artifacts import Progress, progress, publish_summary, publish_table
 from flows.stage import (
-    DEADLINE_SECS,
-    RETRY_DELAY_SECS,
     Days,
     StageSummary,
     log_dropped,
     resolve_date,
-    resolve_settings,
     run_logger,
+    snapshot,
     stage,
+    stage_flow,
     timed,
 )
 from seedtest.calibration import (
@@ -26,21 +24,14 @@ from seedtest.calibration import (
     load_answers,
     write_outcome,
 )
-from seedtest.errors import SeedtestError
-from seedtest.settings import LinkingMethod, Model, Repeats, Settings
+from seedtest.calibration_report import exclusion_table, facts, item_table, linking_table
+from seedtest.settings import LinkingMethod, Model, Repeats, Settings, load_settings
 
 STAGE = "mirt-calibrate"
 STEPS = ("Loading answers", "Fitting the model", "Writing parameters and abilities")
 
 
-@flow(
-    name=STAGE,
-    retries=1,
-    retry_delay_seconds=RETRY_DELAY_SECS,
-    timeout_seconds=DEADLINE_SECS,
-    persist_result=True,
-    result_serializer="json",
-)
+@stage_flow(STAGE)
 def mirt_calibrate(
     date: dt.date | None = None,
     lookback_days: Days = None,
@@ -63,27 +54,27 @@ def mirt_calibrate(
         linking: How the fit meets the anchors' scale. Empty: MIRT_LINKING.
         dry_run: Load, say what would be fitted, write nothing.
     """
-    settings = resolve_settings(
-        mirt_lookback_days=lookback_days, mirt_model=model, mirt_repeats=repeats, mirt_linking=linking
-    )
-    plan = CalibrationPlan.from_settings(settings, resolve_date(date), topic_id=topic_id, exam_id=exam_id)
     try:
+        settings = load_settings(
+            mirt_lookback_days=lookback_days, mirt_model=model, mirt_repeats=repeats, mirt_linking=linking
+        )
+        plan = CalibrationPlan.from_settings(settings, resolve_date(date), topic_id=topic_id, exam_id=exam_id)
         with timed(StageSummary(stage=STAGE, date=plan.scope.last_day, dry_run=dry_run)) as summary:
             outcome = _run(summary, settings, plan)
-    except SeedtestError as error:
+    except Exception as error:
+        # Operators look for this line, whatever went wrong; the error itself goes on.
         run_logger().error("IRT calibration failed: %s", error)
         raise
     log_dropped(summary)
     publish_summary(summary)
-    if outcome:
-        _publish_tables(outcome)
+    _publish_tables(summary, outcome)
     run_logger().info("IRT calibration completed successfully")
     return summary
 
 
 def _run(summary: StageSummary, settings: Settings, plan: CalibrationPlan) -> Outcome | None:
     with stage(STAGE, settings) as engine, progress(STAGE, STEPS) as shown:
-        with engine.connect() as connection:
+        with snapshot(engine) as connection:
             answers = load_answers(connection, plan)
         _tell_loaded(summary, answers)
         shown.reach("Loading answers")
@@ -138,14 +129,18 @@ def _fit(
     for table, rows in written.items():
         summary.counts |= rows.described(table)
     summary.dropped |= outcome.dropped()
-    summary.facts |= outcome.facts()
+    summary.facts |= facts(outcome)
     return outcome
 
 
-def _publish_tables(outcome: Outcome) -> None:
-    publish_table(STAGE, outcome.item_table(), "Item parameters on the published scale")
-    excluded = outcome.exclusion_table()
+def _publish_tables(summary: StageSummary, outcome: Outcome | None) -> None:
+    if outcome is None:
+        counts = [{"counted": name, "rows": count} for name, count in summary.counts.items()]
+        publish_table(STAGE, counts, summary.facts["outcome"])
+        return
+    publish_table(STAGE, item_table(outcome), "Item parameters on the published scale")
+    excluded = exclusion_table(outcome)
     publish_table(f"{STAGE}-excluded", excluded, f"Items and learners left out: {excluded.height}")
     publish_table(
-        f"{STAGE}-anchors", outcome.linking_table(), "Items that carried the linking, old against new"
+        f"{STAGE}-anchors", linking_table(outcome), "Items that carried the linking, old against new"
     )

@@ -3,26 +3,46 @@
 import datetime as dt
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, ParamSpec, TypeVar
 
+from prefect import Flow, flow
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import LoggingAdapter, flow_run_logger
 from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from seedtest.db.engine import create_engine, reachable
 from seedtest.db.locks import stage_lock
+from seedtest.db.migrate import require_schema
 from seedtest.errors import ConfigurationError, SeedtestError
+from seedtest.scale import Fit
 from seedtest.settings import Settings
 
 RETRY_DELAY_SECS = 10
 DEADLINE_SECS = 7200
+MOST_DAYS = 3650
 
 # Prefect's form takes limits from the annotation, and the words from the flow's docstring ("Args:").
-Days = Annotated[int | None, Field(ge=1)]
+Days = Annotated[int | None, Field(ge=1, le=MOST_DAYS)]
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def stage_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
+    """Return the decorator of a stage: what all of them have in common as flows."""
+    return flow(
+        name=name,
+        retries=1,
+        retry_delay_seconds=RETRY_DELAY_SECS,
+        timeout_seconds=DEADLINE_SECS,
+        persist_result=True,
+        result_serializer="json",
+    )
 
 
 class StageSummary(BaseModel):
@@ -45,8 +65,10 @@ def stage(name: str, settings: Settings) -> Iterator[Engine]:
         application_name=f"{name} run {flow_run.name or 'without a server'}",
         statement_timeout_secs=settings.statement_timeout_secs,
     )
-    with reachable(engine), stage_lock(engine, name, wait_secs=settings.lock_wait_secs):
-        yield engine
+    with reachable(engine):
+        require_schema(engine)
+        with stage_lock(engine, name, wait_secs=settings.lock_wait_secs):
+            yield engine
 
 
 @contextmanager
@@ -60,14 +82,19 @@ def timed(summary: StageSummary) -> Iterator[StageSummary]:
 
 
 def resolve_date(date: dt.date | None) -> dt.date:
-    """Return the date asked for, or yesterday: the last day that is whole."""
-    return date or dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    """Return the date asked for, or the day before the run was due: the last day that was whole then.
+
+    A run that starts late, or is retried after midnight, still does the night it was made for.
+    """
+    due: dt.datetime = flow_run.scheduled_start_time or dt.datetime.now(dt.UTC)
+    return date or due.astimezone(dt.UTC).date() - dt.timedelta(days=1)
 
 
-def resolve_settings(**overrides: Any) -> Settings:  # noqa: ANN401 (any field's type)
-    """Return the environment's settings with a run's own parameters over them; empty ones do not count."""
-    given = {name: value for name, value in overrides.items() if value is not None}
-    return Settings().model_copy(update=given)
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Begin a transaction that sees one state of the database throughout, whatever others commit."""
+    with engine.execution_options(isolation_level="REPEATABLE READ").begin() as connection:
+        yield connection
 
 
 def run_logger() -> LoggingAdapter:
@@ -76,6 +103,13 @@ def run_logger() -> LoggingAdapter:
     if context is None or context.flow_run is None:
         raise ConfigurationError("A stage's log belongs to its flow run; call the flow, not its function.")
     return flow_run_logger(context.flow_run, context.flow)
+
+
+def unusable_items(fit: Fit) -> dict[str, int]:
+    """Return the items whose parameters cannot be used, as a reason and a count."""
+    if not fit.unusable:
+        return {}
+    return {f"items whose parameters cannot be used, such as {fit.unusable[0]}": len(fit.unusable)}
 
 
 def log_dropped(summary: StageSummary) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,19 +13,18 @@ import polars as pl
 from sqlalchemy.engine import Connection
 
 from seedtest.db.attempts import Scope, count_attempts, count_left_out, last_days, load_attempts
-from seedtest.db.calibrations import (
+from seedtest.db.calibrations import Seeds, load_fit, load_seeds
+from seedtest.db.fits import (
     FitRecord,
-    Seeds,
-    load_fit,
-    load_seeds,
+    Reach,
     new_run_id,
     next_moment,
     write_fit,
     write_question_parameters,
 )
 from seedtest.db.frames import Written
-from seedtest.irt import ExclusionKind, Responses, calibrate
-from seedtest.scale import Fit, Published, displacement, publish
+from seedtest.irt import ExclusionKind, ItemParameters, Responses, calibrate
+from seedtest.scale import Fit, Published, publish
 from seedtest.settings import LinkingMethod, Model, Repeats, Settings
 from seedtest.theta import TOPIC_THETA_DAYS, counted, topic_abilities
 from seedtest.version import code_version
@@ -95,8 +94,26 @@ class Answers:
         ours = {
             f"older answers beyond MIRT_MAX_OBS={self.plan.max_observations}": older,
             f"repeated answers (MIRT_REPEATS={self.plan.repeats})": repeats,
+            "questions whose meta.irt holds no usable a > 0 and b" + _such_as(self.seeds.unusable): len(
+                self.seeds.unusable
+            ),
         }
         return dict(self.left_out) | {why: n for why, n in ours.items() if n}
+
+    @property
+    def since(self) -> dt.datetime:
+        """The first moment whose answers are all here: a later one when MIRT_MAX_OBS cut old ones off."""
+        if self.loaded.height == self.n_in_scope:
+            return self.plan.scope.start
+        oldest: dt.datetime = self.loaded.select(pl.col("completed_at").min()).item()
+        return oldest
+
+    def starts(self) -> ItemParameters:
+        """Return starting values; what an earlier fit wrote there is none, or a rerun would differ."""
+        seeds, last = self.seeds.starts, self.last.items
+        at = last.index_of(seeds.item_ids)
+        written = (at >= 0) & (seeds.a == last.a[at]) & (seeds.b == last.b[at]) if len(last) else at >= 0
+        return seeds.select(~written)
 
 
 def load_answers(connection: Connection, plan: CalibrationPlan) -> Answers:
@@ -112,6 +129,10 @@ def load_answers(connection: Connection, plan: CalibrationPlan) -> Answers:
         seeds=load_seeds(connection),
         last=load_fit(connection),
     )
+
+
+def _such_as(ids: Sequence[str]) -> str:
+    return f", such as {ids[0]}" if ids else ""
 
 
 @dataclass(frozen=True)
@@ -145,6 +166,7 @@ class Outcome:
         fit = self.published.calibration
         excluded = Counter(exclusion.kind for exclusion in fit.exclusions)
         return {
+            "answers used": fit.n_observations,
             "items calibrated": len(fit.items),
             "items excluded": excluded[ExclusionKind.ITEM],
             "abilities": len(fit.abilities),
@@ -153,61 +175,35 @@ class Outcome:
         }
 
     def dropped(self) -> dict[str, int]:
-        """Return the exclusions by kind and reason."""
-        reasons = Counter(f"{e.kind}s: {e.reason}" for e in self.published.calibration.exclusions)
-        return dict(sorted(reasons.items()))
-
-    def facts(self) -> dict[str, str]:
-        """Return everything else worth reading."""
+        """Return the exclusions by kind and reason, and the answers and anchors lost with them."""
         fit = self.published.calibration
-        quartiles = (0.0, 0.25, 0.5, 0.75, 1.0)
-        spread = {
-            name: " · ".join(f"{value:.2f}" for value in np.quantile(values, quartiles))
-            for name, values in (
-                ("discrimination a (min, quartiles, max)", fit.items.a),
-                ("difficulty b (min, quartiles, max)", fit.items.b),
-                ("ability θ (min, quartiles, max)", fit.abilities.theta),
-            )
-            if len(values)
+        reasons = Counter(f"{e.kind}s: {e.reason}" for e in fit.exclusions)
+        anchors = self.answers.seeds.anchors.item_ids
+        lost = {
+            "answers: to items left out": self.answers.counted.height - fit.n_observations,
+            "anchors: not among the calibrated items": len(set(anchors) - set(fit.items.item_ids)),
         }
-        return {
-            "version of the scale": f"{self.published.version}, by {self.published.scale}",
-            "linking constants": self.constants_text,
-            "reason": self.published.reason or "none",
-            "convergence": self.convergence_text,
-            "log-likelihood": f"{fit.loglik:.3f}",
-            "mean θ of the learners": f"{fit.abilities.theta.mean():.3f}",
-            "ability distribution": f"N({fit.prior.mean:.3f}, {fit.prior.sd:.3f}²)",
-            "fit": f"{self.seconds:.2f} s",
-        } | spread
+        return dict(sorted(reasons.items())) | {why: n for why, n in lost.items() if n}
 
-    def item_table(self) -> pl.DataFrame:
-        """Return a row an item: parameters, standard errors and answers."""
-        items = self.published.calibration.items
-        columns = {name: getattr(items, name) for name in ("a", "b", "c", "se_a", "se_b", "n")}
-        return pl.DataFrame({"item_id": list(items.item_ids), **columns}).fill_nan(None)
+    def reach(self) -> Reach:
+        """Return what of the current state this fit may touch.
 
-    def exclusion_table(self) -> pl.DataFrame:
-        """Return a row an item or learner that the fit left out."""
-        rows = [
-            {"kind": str(e.kind), "id": e.id, "reason": e.reason, "answers": e.n}
-            for e in self.published.calibration.exclusions
-        ]
-        schema = {"kind": pl.String, "id": pl.String, "reason": pl.String, "answers": pl.Int64}
-        return pl.DataFrame(rows, schema=schema)
-
-    def linking_table(self) -> pl.DataFrame:
-        """Return the items that carried the linking: difficulty before and now, displacement in logits."""
-        used, reference = self.published.linking.used_ids, self.published.reference
-        now = self.published.calibration.items
-        return pl.DataFrame(
-            {
-                "item_id": list(used),
-                "b_reference": reference.b[reference.index_of(used)],
-                "b_now": now.b[now.index_of(used)],
-                "displacement": displacement(self.published),
-            },
-            schema_overrides={"item_id": pl.String},
+        A fit on a topic or an exam sets its items' parameters and nothing else: a learner's θ in one
+        topic is not the learner's θ. A fit on days before the last one's adds items and abilities that
+        are missing, and takes no newer one's place. Neither can change the scale.
+        """
+        scope, published, last = self.answers.plan.scope, self.published, self.answers.last
+        items = published.calibration.items
+        is_older = last.last_day is not None and scope.last_day < last.last_day
+        in_force = not (scope.is_partial or is_older)
+        on_scale = in_force or published.version == last.version
+        wanted = last.items.index_of(items.item_ids) < 0 if is_older else np.full(len(items), on_scale)
+        return Reach(
+            in_force=in_force,
+            items=items.select(wanted & on_scale),
+            abilities=on_scale and not scope.is_partial,
+            since=self.answers.since,
+            until=scope.end,
         )
 
 
@@ -217,7 +213,7 @@ def fit_and_publish(answers: Answers, plan: CalibrationPlan, progress: OnStep | 
     free = calibrate(
         Responses.from_frame(answers.counted),
         model=plan.model,
-        start=answers.seeds.starts,
+        start=answers.starts(),
         min_responses=plan.min_responses,
         progress=progress,
     )
@@ -238,6 +234,7 @@ def write_outcome(
         FitRecord(
             new_run_id(fitted_at), published.version, fitted_at, _model_spec(outcome), _metrics(outcome)
         ),
+        outcome.reach(),
         ability_as_of=used.group_by("user_id").agg(as_of=pl.col("completed_at").max()),
         topic_abilities=topic_abilities(
             _topic_answers(connection, answers), plan.scope.last_day, fit.items, fit.prior, plan.repeats
@@ -245,7 +242,7 @@ def write_outcome(
         retention_days=plan.retention_days,
         min_responses=plan.min_responses,
     )
-    if plan.update_questions:
+    if plan.update_questions and outcome.reach().in_force:
         changed = write_question_parameters(connection, fit.items, plan.model, published.version)
         written["question.meta"] = Written(changed=changed, unchanged=len(fit.items) - changed)
     return written

@@ -4,6 +4,7 @@ An error raised on purpose is printed as its message; any other leaves its trace
 """
 
 import datetime as dt
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,21 +13,22 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from sqlalchemy.engine import Engine
 
 from seedtest.db.engine import create_engine, reachable
+from seedtest.db.migrate import require_schema
 from seedtest.errors import ConfigurationError, SeedtestError
 from seedtest.local import simulate as simulation
 from seedtest.local import stack, stopping
 from seedtest.local import status as stack_status
 from seedtest.local.addresses import database_url, prefect_api_url
+from seedtest.local.folder import StackFolder
 from seedtest.local.importer import ImportPhase, ImportProgress, ImportSummary, import_file
 from seedtest.local.runs import run_deployment
 from seedtest.local.simulate import SimulationPlan
-from seedtest.settings import Settings
+from seedtest.settings import load_settings
 from seedtest.summary import render, summarise
 from seedtest.verify import Expectations, judge, measure
 
@@ -67,27 +69,23 @@ def _escaped(text: str) -> str:
 
 
 def _keep_trace(lines: list[str]) -> Path:
-    folder = Path(".seedtest/logs") if Path(".seedtest").is_dir() else Path()
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a trace to the stack's logs if there are any, else to the current folder; return its path."""
+    try:
+        logs = StackFolder(load_settings().home).logs
+    except ConfigurationError:
+        logs = Path()
+    folder = logs if logs.is_dir() and os.access(logs, os.W_OK) else Path()
     path = folder / f"crash-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}.log"
     path.write_text("".join(lines), encoding="utf-8")
     return path.resolve()
 
 
-def settings() -> Settings:
-    """Return the environment's settings; a malformed one is named with its value's fault."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        faults = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-        raise ConfigurationError(f"The environment holds settings that cannot be used: {faults}.") from None
-
-
 @contextmanager
 def database() -> Iterator[Engine]:
     """Give the database that DATABASE_URL names, or else the embedded stack's."""
-    engine = create_engine(database_url(settings()), application_name="seedtest command")
+    engine = create_engine(database_url(load_settings()), application_name="seedtest command")
     with reachable(engine, patience_secs=PATIENCE_SECS):
+        require_schema(engine)
         yield engine
 
 
@@ -118,11 +116,11 @@ def up(
 ) -> None:
     """Start the embedded stack: PostgreSQL, a Prefect server with its UI, a worker."""
     if detach:
-        state = stack.up(settings(), say=say)
+        state = stack.up(load_settings(), say=say)
         out.print(f"\nPrefect's UI: {state.prefect_api_url.removesuffix('/api')}")
         out.print(f"To use the prefect command: export PREFECT_API_URL={state.prefect_api_url}")
     else:
-        stack.attached(settings(), say=say)
+        stack.attached(load_settings(), say=say)
 
 
 @app.command()
@@ -133,15 +131,15 @@ def down(
 ) -> None:
     """Stop the embedded stack; its data stay unless --delete-data says otherwise."""
     if not delete_data:
-        stopping.down(settings(), say=say)
-    elif yes or typer.confirm(f"Delete all data in {settings().home}?"):
-        stopping.clean(settings(), say=say)
+        stopping.down(load_settings(), say=say)
+    elif yes or typer.confirm(f"Delete all data in {load_settings().home}?"):
+        stopping.clean(load_settings(), say=say)
 
 
 @app.command()
 def status() -> None:
     """Say what runs and where, which versions, what the tables hold, how the last runs ended."""
-    out.print(stack_status.render(stack_status.status(settings())))
+    out.print(stack_status.render(stack_status.status(load_settings())))
 
 
 # -- getting data in -------------------------------------------------------------------------------
@@ -237,7 +235,7 @@ def simulate(
         loaded = simulation.load_cohort(
             engine, cohort, progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
-    folder = settings().home / "truth"
+    folder = load_settings().home / "truth"
     simulation.write_truth(cohort, folder)
     out.print(
         f"Simulated {users:,} learners on {items:,} items, {loaded.answers:,} answers from {plan.start} to "
@@ -259,7 +257,7 @@ def run(
 ) -> None:
     """Run a deployment, follow its log, and fail unless it completes."""
     final = run_deployment(
-        prefect_api_url(settings()),
+        prefect_api_url(load_settings()),
         name,
         _pairs(param or [], "--param"),
         say=say,
@@ -282,7 +280,7 @@ def verify(
     """Run the operators' checks and say OK or FAIL for each; fail when one fails."""
     expected = Expectations(min_answers, min_items, min_users, min_anchors, max_age_hours)
     with database() as engine, engine.connect() as connection:
-        chosen = settings()
+        chosen = load_settings()
         measured = measure(
             connection,
             date or yesterday(),
@@ -301,4 +299,4 @@ def verify(
 def summary() -> None:
     """Sum up what the tables hold, where the data lie and where to look."""
     with database() as engine:
-        out.print(render(summarise(engine, settings())))
+        out.print(render(summarise(engine, load_settings())))

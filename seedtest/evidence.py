@@ -18,7 +18,9 @@ from seedtest.windows import DAY, first_day, within
 IMPROVEMENT_DAYS = 14
 """Length of each of I_t's two windows."""
 COMPARISON_DAYS = 28
-"""Length of A_t's window, and of each of the two windows of E_t and of R_t."""
+"""Length of each of the two windows of E_t and of R_t."""
+ENGAGEMENT_DAYS = 28
+"""Length of A_t's window, and the sessions in it at which A_t's first term is full."""
 ACTIVITY_DAYS = 56
 """Length of S's window, and of the history that all KPIs of one day need."""
 
@@ -42,7 +44,9 @@ GOALS: Mapping[str, pl.DataType] = {
 MICROSECONDS_PER_DAY = 86_400_000_000
 
 RECENT = pl.col("age_days") < COMPARISON_DAYS
-"""The rows of a history's last 28 days; the others are of the 28 days before."""
+"""The rows of the later window of E_t and R_t."""
+EARLIER = pl.col("age_days").is_between(COMPARISON_DAYS, 2 * COMPARISON_DAYS - 1)
+"""The rows of their window before."""
 
 
 def history(attempts: pl.DataFrame, as_of: dt.date) -> pl.DataFrame:
@@ -107,7 +111,7 @@ def efficiency_evidence(answers: pl.DataFrame) -> pl.DataFrame:
     ms, correct = pl.col("response_time_ms"), pl.col("correct")
     return answers.group_by("user_id").agg(
         median_ms_recent=ms.filter(correct & RECENT).median(),
-        median_ms_prev=ms.filter(correct & ~RECENT).median(),
+        median_ms_prev=ms.filter(correct & EARLIER).median(),
     )
 
 
@@ -116,7 +120,7 @@ def recovery_evidence(answers: pl.DataFrame) -> pl.DataFrame:
 
     A retry is an answer of the last 28 days to an item answered wrong at least once in the 28 before.
     """
-    missed = answers.filter(~RECENT & ~pl.col("correct"))
+    missed = answers.filter(EARLIER & ~pl.col("correct"))
     retried = answers.filter(RECENT).join(missed, on=["user_id", "item_id"], how="semi")
     return retried.group_by("user_id").agg(n_retried=pl.len(), n_recovered=pl.col("correct").sum())
 
@@ -135,13 +139,13 @@ def sessions(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def engagement_evidence(answers: pl.DataFrame) -> pl.DataFrame:
-    """Return A_t's evidence over the last 28 days of a history.
+    """Return A_t's evidence over the last ENGAGEMENT_DAYS days of a history.
 
     `n_sessions`; `mean_gap_days`, the mean of the fractional days between consecutive distinct session
     times, null below two of them; `mean_hints` an answer whose hints are known; `mean_session_secs` of
     the sessions with a known response time.
     """
-    recent = answers.filter(RECENT)
+    recent = answers.filter(pl.col("age_days") < ENGAGEMENT_DAYS)
     at, known_ms = pl.col("ended_at"), pl.col("known_ms")
     # The gaps between the first and the last time add up to their distance.
     gap_days = (at.max() - at.min()).dt.total_microseconds() / MICROSECONDS_PER_DAY / (at.n_unique() - 1)

@@ -106,7 +106,7 @@ def engagement() -> pl.Expr:
     clamped to [0, 1]; gap = 1/mean days between distinct session times. Fewer than two distinct times,
     unknown hints or unknown seconds make their term 0.5. Null without an answer.
     """
-    sessions = _unit(pl.col("n_sessions") / 28)
+    sessions = _unit(pl.col("n_sessions") / evidence.ENGAGEMENT_DAYS)
     gap = _unit(1 / pl.col("mean_gap_days")).fill_null(0.5)
     hints = _unit(1 - pl.col("mean_hints") / 3).fill_null(0.5)
     seconds = _unit(pl.col("mean_session_secs") / 900).fill_null(0.5)

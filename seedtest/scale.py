@@ -1,5 +1,6 @@
 """Which scale a fit is published on (domain §5): the anchors', the last fit's, or one of its own."""
 
+import datetime as dt
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -23,13 +24,18 @@ class Scale(StrEnum):
 
 @dataclass(frozen=True)
 class Fit:
-    """The fit in force: its items, the ability distribution, and the scale it is on."""
+    """The fit in force: its items, the ability distribution, and the scale it is on.
+
+    `last_day` is the last day whose answers it saw; `unusable` are items whose parameters cannot be used.
+    """
 
     items: ItemParameters
     prior: Prior
     version: str
     run_id: str | None
     on_anchors: bool
+    last_day: dt.date | None = None
+    unusable: tuple[str, ...] = ()
 
     @property
     def is_first(self) -> bool:

@@ -2,9 +2,9 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from seedtest.errors import ConfigurationError
@@ -18,9 +18,7 @@ class Settings(BaseSettings):
     """What the environment decides; every field's name in upper case is its variable."""
 
     # An error that showed the value it refuses could show a password.
-    model_config = SettingsConfigDict(
-        env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, hide_input_in_errors=True)
 
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL to work on; unset: the embedded stack's own"
@@ -89,3 +87,21 @@ class Settings(BaseSettings):
                 "No database: DATABASE_URL is not set. Set it, or start the embedded stack: `seedtest up`."
             )
         return self.database_url.get_secret_value()
+
+
+def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 (any field's type)
+    """Return the environment's settings with `overrides` in place of theirs; one that is None does not count.
+
+    Raises
+    ------
+    ConfigurationError
+        Names every variable that cannot be used and its fault, never its value.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise ConfigurationError(
+            f"These settings cannot be used: {faults}. README.md lists what each may be."
+        ) from None

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from seedtest.calibration import (
     load_answers,
     write_outcome,
 )
+from seedtest.calibration_report import exclusion_table, facts, item_table, linking_table
 from seedtest.db.calibrations import load_fit
+from seedtest.db.fits import new_run_id
 from seedtest.db.frames import Written
 from seedtest.db.schema import Question
 from seedtest.scale import Scale
@@ -158,18 +161,21 @@ def test_items_and_learners_are_each_calibrated_or_excluded_for_a_reason(answere
     assert counts["items calibrated"] + counts["items excluded"] == loaded["items"]
     assert counts["abilities"] + counts["learners excluded"] == loaded["learners"]
     assert counts == {
+        "answers used": N_ITEMS * N_USERS,
         "items calibrated": N_ITEMS,
         "items excluded": 2,
         "abilities": N_USERS,
         "learners excluded": 1,
         "anchors used": N_ANCHORS,
     }
-    assert set(outcome.exclusion_table().select("kind", "id", "answers").rows()) == {
+    assert set(exclusion_table(outcome).select("kind", "id", "answers").rows()) == {
         ("item", "easy", N_USERS),
         ("item", "rare", 2),
         ("user", "stranger", 1),
     }
-    assert sum(outcome.dropped().values()) == 3
+    lost = outcome.dropped()
+    assert lost.pop("answers: to items left out") == N_FIRST - N_ITEMS * N_USERS
+    assert sum(lost.values()) == 3
 
 
 def test_the_tables_hold_the_fit_on_the_anchors_scale(answered: Engine) -> None:
@@ -197,7 +203,7 @@ def test_the_tables_hold_the_fit_on_the_anchors_scale(answered: Engine) -> None:
 
 def test_anchors_stand_where_they_stood(answered: Engine) -> None:
     outcome, _ = run(answered, plan())
-    table = outcome.linking_table()
+    table = linking_table(outcome)
     assert table["item_id"].to_list() == [meta["id"] for meta in anchor_metas()]
     np.testing.assert_allclose(table["b_reference"], B[::3])
     np.testing.assert_allclose(table["displacement"], table["b_now"] - table["b_reference"])
@@ -258,7 +264,7 @@ def test_without_anchors_the_next_fit_stays_on_the_first_ones_scale(engine: Engi
     # Half of the learners only: the free scale is another one.
     second, _ = run(engine, plan(exam_id=2), FITTED_AT + dt.timedelta(days=1))
     assert (second.published.scale, second.published.version) == (Scale.LAST_FIT, "v1")
-    table = second.linking_table()
+    table = linking_table(second)
     assert table.height == N_ITEMS
     assert table["displacement"].mean() == pytest.approx(0, abs=1e-12)
     with engine.connect() as connection:
@@ -320,10 +326,10 @@ def assert_readable(facts: dict[str, str], names: Sequence[str]) -> None:
 def test_the_facts_and_tables_can_be_read(answered: Engine) -> None:
     outcome, _ = run(answered, plan())
     assert_readable(
-        outcome.facts(),
+        facts(outcome),
         ["version of the scale", "linking constants", "convergence", "mean θ of the learners"],
     )
-    items = outcome.item_table()
+    items = item_table(outcome)
     assert items.height == N_ITEMS
     assert items.select("a", "b", "se_a", "se_b", "n").null_count().sum_horizontal().item() == 0
 
@@ -333,3 +339,52 @@ def test_without_observations_there_is_nothing_to_fit(engine: Engine) -> None:
     assert answers.counted.is_empty()
     assert set(answers.counts().values()) == {0}
     assert answers.dropped() == {}
+
+
+# -- what a fit may touch --------------------------------------------------------------------------
+
+
+def state(connection: Connection) -> tuple[list[Any], ...]:
+    tables = ("mirt_item_params", "mirt_ability", "student_topic_theta")
+    return tuple(scalars(connection, f"SELECT t::text FROM {table} AS t ORDER BY 1") for table in tables)
+
+
+def test_a_fit_on_one_topic_sets_its_items_and_nobodys_ability(answered: Engine) -> None:
+    run(answered, plan())
+    with answered.connect() as connection:
+        items, abilities, topics = state(connection)
+        topic = scalars(connection, "SELECT min(topic_id) FROM attempt")[0]
+    outcome, written = run(answered, plan(topic_id=topic), FITTED_AT + dt.timedelta(days=1))
+    assert not outcome.reach().in_force
+    assert "mirt_ability" not in written
+    with answered.connect() as connection:
+        items_after, *others = state(connection)
+        fit = load_fit(connection)
+    assert others == [abilities, topics]
+    assert len(items_after) == len(items)
+    assert items_after != items
+    assert fit.run_id == new_run_id(FITTED_AT)
+
+
+def test_an_older_date_takes_no_newer_fits_place(answered: Engine) -> None:
+    run(answered, plan())
+    with answered.connect() as connection:
+        items, _, topics = state(connection)
+    older = plan()
+    older = replace(older, scope=replace(older.scope, last_day=older.scope.last_day - dt.timedelta(days=1)))
+    outcome, _ = run(answered, older, FITTED_AT + dt.timedelta(days=1))
+    assert not outcome.reach().in_force
+    with answered.connect() as connection:
+        items_after, _, topics_after = state(connection)
+        assert load_fit(connection).run_id == new_run_id(FITTED_AT)
+    assert (items_after, topics_after) == (items, topics)
+
+
+def test_with_parameters_written_to_the_questions_a_rerun_is_the_same_to_the_last_bit(
+    answered: Engine,
+) -> None:
+    written = plan(irt_update_question_meta=True)
+    run(answered, written)
+    second, _ = run(answered, written, FITTED_AT + dt.timedelta(days=1))
+    third, _ = run(answered, written, FITTED_AT + dt.timedelta(days=2))
+    assert second.published.calibration.items.b.tobytes() == third.published.calibration.items.b.tobytes()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from tests.flows.snapshots import scalar
@@ -64,6 +65,32 @@ def test_an_unreachable_database_is_named_without_its_password(home: Path) -> No
     assert done.returncode == 1
     assert "127.0.0.1:1" in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("command", [("verify",), ("summary",), ("simulate", "--users", 5)])
+def test_a_database_that_was_not_migrated_is_told_with_the_remedy(
+    home: Path, empty_database_url: str, command: tuple[object, ...]
+) -> None:
+    done = seedtest(*command, home=home, DATABASE_URL=empty_database_url)
+    assert done.returncode == 1
+    assert "alembic upgrade head" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("has_logs", [True, False])
+def test_the_trace_of_an_unexpected_error_is_kept_where_the_logs_are(
+    home: Path, engine: Engine, database_url: str, has_logs: bool
+) -> None:
+    if has_logs:
+        (home / "logs").mkdir(parents=True)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE weekly_kpi"))
+    done = seedtest("summary", home=home, DATABASE_URL=database_url)
+    assert done.returncode == 1
+    (file,) = (home / "logs" if has_logs else home.parent).glob("crash-*.log")
+    assert str(file) in done.stderr
+    assert "Traceback" in file.read_text()
+    assert "Traceback" not in done.stderr + done.stdout
 
 
 def test_import_counts_loads_and_rejects(

@@ -5,9 +5,18 @@ from collections.abc import Mapping
 import polars as pl
 import pytest
 
+from seedtest import windows
+from seedtest.evidence import (
+    COMPARISON_DAYS,
+    ENGAGEMENT_DAYS,
+    efficiency_evidence,
+    engagement_evidence,
+    history,
+    recovery_evidence,
+)
 from seedtest.kpis import churn_risk, efficiency, engagement, goal_probability, improvement, recovery
 from tests import naive
-from tests.cohorts import DAY, LAST_INSTANT, THURSDAY, answer, at, run_kpis
+from tests.cohorts import DAY, LAST_INSTANT, THURSDAY, answer, at, attempts_frame, run_kpis
 
 
 def value(formula: pl.Expr, evidence: Mapping[str, float | None]) -> float | None:
@@ -216,6 +225,28 @@ def test_engagement_by_hand_over_three_sessions() -> None:
     gap = 1 / ((1 + 2.5) / 2)
     expected = 0.35 * 3 / 28 + 0.25 * gap + 0.20 * (1 - 1 / 3) + 0.20 * 90 / 900
     assert kpi(answers, "A_t") == pytest.approx(expected, abs=1e-12)
+
+
+def test_engagement_has_a_window_of_its_own_and_is_full_at_a_session_a_day() -> None:
+    ages = range(ENGAGEMENT_DAYS + 1)
+    answers = [answer(at(THURSDAY - age * DAY), session_id=f"s{age}") for age in ages]
+    row = engagement_evidence(history(attempts_frame(answers), THURSDAY))
+    assert row["n_sessions"].to_list() == [ENGAGEMENT_DAYS]
+    full, half = (ENGAGED | {"n_sessions": n} for n in (ENGAGEMENT_DAYS, ENGAGEMENT_DAYS / 2))
+    assert value(engagement(), full) == pytest.approx((value(engagement(), half) or 0) + 0.35 / 2)
+
+
+def test_efficiency_and_recovery_compare_two_windows_of_their_own() -> None:
+    ages = (0, COMPARISON_DAYS - 1, COMPARISON_DAYS, 2 * COMPARISON_DAYS - 1, 2 * COMPARISON_DAYS)
+    answers = [
+        answer(at(THURSDAY - age * DAY), ms=1000 * n, session_id=f"s{n}") for n, age in enumerate(ages, 1)
+    ]
+    aged = attempts_frame(answers).with_columns(age_days=(pl.lit(THURSDAY) - windows.DAY).dt.total_days())
+    assert efficiency_evidence(aged).row(0) == ("ann", 1500.0, 3500.0)
+    wrong = aged.with_columns(correct=pl.lit(value=False))
+    retries = recovery_evidence(wrong.filter(pl.col("age_days").is_in([0, 2 * COMPARISON_DAYS])))
+    assert retries.is_empty()
+    assert recovery_evidence(wrong)["n_retried"].to_list() == [2]
 
 
 def test_engagement_counts_sessions_at_one_time_but_not_a_gap_between_them() -> None:

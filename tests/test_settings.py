@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from seedtest.errors import ConfigurationError
-from seedtest.settings import Settings
+from seedtest.settings import Settings, load_settings
 
 DEFAULTS = {
     "MIRT_MODEL": "2PL",
@@ -116,3 +116,27 @@ def test_home_is_absolute_and_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SEEDTEST_HOME", "~/stack")
     assert Settings().home == tmp_path.resolve() / "stack"
+
+
+def test_a_run_s_own_parameters_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRT_LOOKBACK_DAYS", "30")
+    monkeypatch.setenv("MIRT_REPEATS", "latest")
+    settings = load_settings(mirt_lookback_days=90, mirt_repeats=None)
+    assert (settings.mirt_lookback_days, settings.mirt_repeats) == (90, "latest")
+
+
+def test_every_variable_that_cannot_be_used_is_named_but_not_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MIRT_LOOKBACK_DAYS", "soon")
+    monkeypatch.setenv("DATABASE_URL", "mysql://ann:hush@db/x")
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(mirt_min_responses=1)
+    for name in ("MIRT_LOOKBACK_DAYS: ", "DATABASE_URL: ", "MIRT_MIN_RESPONSES: "):
+        assert name in str(raised.value)
+    assert "hush" not in str(raised.value)
+
+
+def test_an_override_of_no_setting_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match="MIRT_LOOKBACK: "):
+        load_settings(mirt_lookback=30)

@@ -22,11 +22,26 @@ class Scope:
     exam_id: int | None = None
 
     @property
+    def start(self) -> dt.datetime:
+        """The first moment in scope."""
+        return dt.datetime.combine(self.first_day, dt.time(), dt.UTC)
+
+    @property
+    def end(self) -> dt.datetime:
+        """The first moment after it."""
+        return dt.datetime.combine(self.last_day + dt.timedelta(days=1), dt.time(), dt.UTC)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a topic or an exam leaves other answers of these days out."""
+        return self.topic_id is not None or self.exam_id is not None
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The bound values of `condition`."""
         return {
-            "start": dt.datetime.combine(self.first_day, dt.time(), dt.UTC),
-            "end": dt.datetime.combine(self.last_day + dt.timedelta(days=1), dt.time(), dt.UTC),
+            "start": self.start,
+            "end": self.end,
             "topic_id": self.topic_id,
             "exam_id": self.exam_id,
         }
@@ -81,14 +96,17 @@ FROM (
         ) END AS n_usable
     FROM exam_results
     WHERE coalesce(updated_at, created_at) >= :start AND coalesce(updated_at, created_at) < :end
+        AND (CAST(:exam_id AS integer) IS NULL OR exam_id = :exam_id)
 ) AS result
 """
 
 
 def count_left_out(connection: Connection, scope: Scope) -> dict[str, int]:
-    """Return what the attempt view leaves out in these days, by reason (only those that occur)."""
-    days = {name: scope.parameters[name] for name in ("start", "end")}
-    counts = connection.execute(sa.text(LEFT_OUT), days).one()
+    """Return what the attempt view leaves out of these days and this exam, by reason (only those that occur).
+
+    What is left out has no item and often no topic, so a topic in the scope does not narrow it.
+    """
+    counts = connection.execute(sa.text(LEFT_OUT), scope.parameters).one()
     reasons = (
         "results without a user_id",
         "results with status failed",

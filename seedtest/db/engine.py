@@ -47,6 +47,8 @@ def create_engine(
     options = f"-c statement_timeout={statement_timeout_secs * 1000} -c lock_timeout=60000"
     engine = sa.create_engine(
         normalise_url(database_url),
+        # An error's text goes to logs: the statement without the values bound to it.
+        hide_parameters=True,
         pool_pre_ping=True,
         pool_size=2,
         connect_args={

@@ -8,11 +8,14 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.engine import Connection
+from alembic.script import ScriptDirectory
+from psycopg2.errors import UndefinedTable
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import ProgrammingError
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from seedtest.db.engine import create_engine
-from seedtest.errors import LockTimeoutError
+from seedtest.errors import ConfigurationError, LockTimeoutError
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +43,46 @@ def check(database_url: str) -> None:
         command.check(config)
 
 
+def require_schema(engine: Engine) -> None:
+    """Raise ConfigurationError unless the database is at the newest migration."""
+    script = ScriptDirectory.from_config(_config())
+    newest, found = script.get_current_head(), _revision(engine)
+    if found == newest:
+        return
+    if found is None or found in {revision.revision for revision in script.walk_revisions()}:
+        remedy = "Run `seedtest up`, or `alembic upgrade head` with DATABASE_URL set."
+    else:
+        remedy = "This version of seedtest does not know that one: update it, or name another database."
+    raise ConfigurationError(
+        f"The database {engine.url.database} is at migration {found or 'none'}; {newest} is needed. {remedy}"
+    )
+
+
+def _revision(engine: Engine) -> str | None:
+    """Return the migration that the database is at; None where none has been run."""
+    try:
+        with engine.connect() as connection:
+            revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    except ProgrammingError as error:
+        if isinstance(error.orig, UndefinedTable):
+            return None
+        raise
+    return revision
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
 @contextmanager
 def _configured(database_url: str) -> Iterator[Config]:
     engine = create_engine(database_url, application_name="seedtest migrate")
     try:
         with engine.connect() as connection, _alone(connection):
-            config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS))
-            config.set_main_option("path_separator", "os")
+            config = _config()
             config.attributes["connection"] = connection
             yield config
     finally:

@@ -2,7 +2,7 @@ r"""The views, each defined once here; the migration creates them from these tex
 
 `attempt_base` has one row per answer, and a filter on its completed_at reaches the index of
 exam_results. `attempt` adds `attempt_no`, whose window function would keep the filter away; that is
-why bulk reads take `attempt_base`. A changed view is a new migration that runs these texts again.
+why bulk reads take `attempt_base`. CONTRIBUTING.md says how a released view is changed.
 
 A value of result_json may be of any JSON type, so every cast stands behind a test of type and shape,
 and numbers are compared as numeric, which takes any JSON number without an overflow.
@@ -17,9 +17,13 @@ UUID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 def _boolean(key: str) -> str:
     """Return SQL that reads a truth value of an answer, or NULL when it holds none."""
-    value = f"lower(e.question ->> '{key}')"
+    value = f"lower(btrim(e.question ->> '{key}', E' \\t\\r\\n'))"
+    number = f"(e.question -> '{key}')::numeric"
     return (
-        f"CASE WHEN {value} IN ('true', 't', 'yes', 'y', '1') THEN true"
+        # A number may be written 1.0, which as text is none of these words.
+        f"CASE WHEN jsonb_typeof(e.question -> '{key}') = 'number'"
+        f" THEN CASE WHEN {number} = 1 THEN true WHEN {number} = 0 THEN false END"
+        f" WHEN {value} IN ('true', 't', 'yes', 'y', '1') THEN true"
         f" WHEN {value} IN ('false', 'f', 'no', 'n', '0') THEN false END"
     )
 

@@ -19,7 +19,11 @@ def text_of(value: Any) -> str | None:
 
 
 def truth(value: Any) -> bool | None:
-    text = json.dumps(value) if isinstance(value, bool) else (text_of(value) or "").lower()
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Decimal):
+        return True if value == 1 else False if value == 0 else None
+    text = value.strip(" \t\r\n").lower() if isinstance(value, str) else ""
     return True if text in TRUE else False if text in FALSE else None
 
 
@@ -69,7 +73,9 @@ NUMBERS = st.sampled_from(
         "0",
         "1",
         "-0",
+        "1.0",
         "1.50",
+        "0.0",
         "-3",
         "86400",
         "86400.0001",
@@ -80,7 +86,8 @@ NUMBERS = st.sampled_from(
         "1e-16000",
     ]
 )
-LITERALS = NUMBERS | st.sampled_from(["null", "true", "false", '"true"', '"no"', '"2"', '"12.5"'])
+PADDED = st.sampled_from(['" true"', '"N\\t\\n"', '" 1"', '"\\u00a0yes"'])
+LITERALS = NUMBERS | PADDED | st.sampled_from(["null", "true", "false", '"true"', '"no"', '"2"', '"12.5"'])
 SCALARS = (
     LITERALS
     | st.integers().map(str)

@@ -1,7 +1,6 @@
 """Fits in the database: what a new one writes, keeps, drops and never touches."""
 
 import datetime as dt
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,14 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from seedtest.db.calibrations import (
-    FitRecord,
-    load_abilities,
-    load_fit,
-    load_goals,
-    new_run_id,
-    write_fit,
-)
+from seedtest.db.calibrations import load_abilities, load_fit, load_goals
+from seedtest.db.fits import FitRecord, Reach, new_run_id, write_fit
 from seedtest.db.frames import UTC_TIME, Written
 from seedtest.db.schema import InterestGoal, MirtAbility, MirtFitMeta, MirtItemParams
 from seedtest.evidence import ABILITIES, GOALS
@@ -46,6 +39,7 @@ def write(
     as_of: Mapping[str, dt.datetime],
     topics: Mapping[tuple[str, str], float] | None = None,
     retention_days: int = 400,
+    reach: Reach | None = None,
 ) -> dict[str, Written]:
     newest = pl.DataFrame(
         {"user_id": list(as_of), "as_of": list(as_of.values())},
@@ -66,6 +60,7 @@ def write(
         connection,
         fit,
         record,
+        reach or Reach(in_force=True, items=fit.items, abilities=True, since=AS_OF, until=AS_OF),
         ability_as_of=newest,
         topic_abilities=pl.DataFrame(rows, schema=kinds | {"as_of": UTC_TIME}),
         retention_days=retention_days,
@@ -80,6 +75,13 @@ def write_first(connection: Connection, **changes: Any) -> dict[str, Written]:
 
 def table(connection: Connection, query: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in connection.execute(sa.text(query))]
+
+
+def reach(fit: Calibration, **changes: Any) -> Reach:
+    """All that a fit on the answers of the last 30 days may touch."""
+    until = AS_OF + DAY
+    whole = Reach(in_force=True, items=fit.items, abilities=True, since=until - 31 * DAY, until=until)
+    return replace(whole, **changes)
 
 
 # -- writing a fit ---------------------------------------------------------------------------------
@@ -260,7 +262,7 @@ def test_the_newest_fit_is_in_force_with_the_parameters_that_older_ones_left(eng
 
 
 def test_parameters_of_another_hand_are_read_as_far_as_they_go(engine: Engine) -> None:
-    params = {"a": 1.5, "b": "0.5", "c": None, "n": "many"}
+    params = {"a": 1.5, "b": "-0.5", "c": None, "n": "many"}
     with engine.begin() as connection:
         write_first(connection)
         connection.execute(
@@ -269,7 +271,7 @@ def test_parameters_of_another_hand_are_read_as_far_as_they_go(engine: Engine) -
         items = load_fit(connection).items
     at = items.index_of(["foreign"])[0]
     assert (items.a[at], items.c[at], items.n[at]) == (1.5, 0.0, 0)
-    assert math.isnan(items.b[at])
+    assert items.b[at] == -0.5
 
 
 # -- abilities and goals ---------------------------------------------------------------------------
@@ -308,3 +310,59 @@ def test_deleting_a_fit_deletes_its_history_of_items(engine: Engine) -> None:
         write_first(connection)
         connection.execute(sa.delete(MirtFitMeta))
         assert table(connection, "SELECT count(*) FROM mirt_item_params_history") == [(0,)]
+
+
+# -- what a fit may touch --------------------------------------------------------------------------
+
+
+def test_abilities_that_rest_on_deleted_answers_go(engine: Engine) -> None:
+    fit = calibration(ITEMS, ABILITY)
+    with engine.begin() as connection:
+        write(connection, fit, record(), {"ann": AS_OF - 90 * DAY, "bob": AS_OF - 2 * DAY})
+        write(connection, fit, record(FITTED_AT + DAY), {"ann": AS_OF, "bob": AS_OF}, {("bob", "algebra"): 1})
+        # Ann's newest answer is gone, and all of Bob's.
+        only_ann = calibration(ITEMS, {"ann": 0.4})
+        as_of = {"ann": AS_OF - DAY}
+        written = write(connection, only_ann, record(FITTED_AT + 2 * DAY), as_of, reach=reach(only_ann))
+        kept = "SELECT user_id, as_of FROM mirt_ability ORDER BY 1, 2"
+        assert table(connection, kept) == [("ann", AS_OF - 90 * DAY), ("ann", AS_OF - DAY)]
+        assert table(connection, "SELECT * FROM student_topic_theta") == []
+    assert written["mirt_ability"] == Written(inserted=1, deleted=3)
+    assert written["student_topic_theta"] == Written(deleted=1)
+
+
+def test_online_abilities_and_other_scales_stay(engine: Engine) -> None:
+    fit = calibration(ITEMS, ABILITY)
+    with engine.begin() as connection:
+        write(connection, fit, record(version="v0"), {"ann": AS_OF, "bob": AS_OF})
+        connection.execute(sa.text("UPDATE mirt_ability SET source = 'online' WHERE user_id = 'ann'"))
+        nobody = calibration(ITEMS, {})
+        write(connection, nobody, record(FITTED_AT + DAY), {}, reach=reach(nobody))
+        assert len(table(connection, "SELECT * FROM mirt_ability")) == 2
+
+
+def test_a_fit_that_is_not_in_force_leaves_the_current_state_alone(engine: Engine) -> None:
+    with engine.begin() as connection:
+        write_first(connection)
+        before = load_fit(connection)
+        partial = calibration({"Q1": 2.0, "new": 0.5}, {"ann": 3.0})
+        later = record(FITTED_AT + DAY, theta_mean=9)
+        apart = reach(partial, in_force=False, abilities=False, items=items_at({"new": 0.5}))
+        written = write(connection, partial, later, {"ann": AS_OF}, reach=apart)
+        after = load_fit(connection)
+        newest = table(connection, "SELECT theta FROM mirt_ability WHERE user_id = 'ann'")
+    assert set(written) == {"mirt_item_params", "mirt_item_params_history"}
+    assert (after.run_id, after.prior) == (before.run_id, before.prior)
+    assert set(after.items.item_ids) == {*before.items.item_ids, "new"}
+    assert newest == [(ABILITY["ann"],)]
+
+
+def test_parameters_that_no_answer_can_be_scored_by_are_left_out_and_named(engine: Engine) -> None:
+    with engine.begin() as connection:
+        write_first(connection)
+        connection.execute(
+            sa.text("UPDATE mirt_item_params SET params = params || '{\"a\": \"high\"}' WHERE item_id = 'Q1'")
+        )
+        fit = load_fit(connection)
+    assert fit.unusable == ("Q1",)
+    assert set(fit.items.item_ids) == set(ITEMS) - {"Q1"}

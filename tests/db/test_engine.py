@@ -85,6 +85,13 @@ def test_a_connection_that_the_server_closed_is_replaced(engine: Engine, databas
     pooled.dispose()
 
 
+def test_an_error_s_text_does_not_show_the_values_of_a_statement(engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(sa.exc.DataError) as raised:
+        connection.execute(sa.text("SELECT 1 / 0 WHERE :answer <> ''"), {"answer": "what ann answered"})
+    assert "division by zero" in str(raised.value)
+    assert "what ann answered" not in str(raised.value)
+
+
 # -- reachable -------------------------------------------------------------------------------------
 
 

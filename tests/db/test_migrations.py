@@ -1,5 +1,6 @@
 """Migrations: up, down, again, beside a platform's own tables."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -91,6 +92,112 @@ def test_a_table_the_views_cannot_read_is_refused_and_nothing_changes(empty_data
     ):
         migrate.upgrade(empty_database_url)
     assert tables(empty_database_url) == {"question"}
+
+
+NEEDED = {
+    "exam_results": (
+        *("id", "session_id", "user_id", "exam_id", "status", "result_json", "created_at", "updated_at"),
+    ),
+    "question": ("id", "content", "topic_id", "meta", "updated_at"),
+    "interest_goal": ("user_id", "topic_id", "target_level", "priority"),
+}
+
+
+def make_platforms(url: str, table: str, change: str) -> None:
+    """Make one of the platform's tables as the contract has it, but for one change."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        Base.metadata.tables[table].create(connection)
+        connection.execute(sa.text(f"ALTER TABLE {table} {change}"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [(table, column) for table, columns in NEEDED.items() for column in columns]
+)
+def test_a_table_without_a_needed_column_is_refused_and_nothing_is_created(
+    empty_database_url: str, table: str, column: str
+) -> None:
+    make_platforms(empty_database_url, table, f"DROP COLUMN {column} CASCADE")
+    with pytest.raises(ConfigurationError, match=rf"table {table} cannot be read: {column}.*\(missing\)"):
+        migrate.upgrade(empty_database_url)
+    assert tables(empty_database_url) == {table}
+
+
+def test_what_the_views_mention_is_among_the_needed(engine: Engine) -> None:
+    with engine.connect() as connection:
+        used = connection.execute(
+            sa.text("SELECT table_name, column_name FROM information_schema.view_column_usage")
+        ).all()
+    of_platform = {(table, column) for table, column in used if table in SOURCE_NAMES}
+    assert ("exam_results", "exam_id") in of_platform
+    assert of_platform <= {(table, column) for table, columns in NEEDED.items() for column in columns}
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "fault"),
+    [
+        ("exam_results", "ALTER exam_id TYPE text", "exam_id integer (is text)"),
+        ("exam_results", "ALTER result_json TYPE json", "result_json jsonb (is json)"),
+        ("question", "ALTER updated_at DROP DEFAULT, ALTER updated_at TYPE text", "updated_at timestamp"),
+        ("interest_goal", "ALTER target_level TYPE text", "target_level number (is text)"),
+        ("interest_goal", "ALTER priority TYPE numeric", "priority integer (is numeric)"),
+    ],
+)
+def test_a_column_of_another_kind_is_refused_and_nothing_is_created(
+    empty_database_url: str, table: str, change: str, fault: str
+) -> None:
+    make_platforms(empty_database_url, table, change)
+    with pytest.raises(ConfigurationError, match=re.escape(fault)):
+        migrate.upgrade(empty_database_url)
+    assert tables(empty_database_url) == {table}
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("exam_results", "ALTER exam_id TYPE bigint, ALTER session_id TYPE varchar(64)"),
+        ("question", "ALTER updated_at TYPE timestamp"),
+        ("interest_goal", "ALTER target_level TYPE numeric(4, 2), ALTER priority TYPE bigint"),
+    ],
+)
+def test_a_column_of_a_like_kind_is_taken(empty_database_url: str, table: str, change: str) -> None:
+    make_platforms(empty_database_url, table, change)
+    migrate.upgrade(empty_database_url)
+    assert tables(empty_database_url) > SOURCE_NAMES
+
+
+# -- the schema that commands and stages need -------------------------------------------------------
+
+
+def refusal(url: str) -> str:
+    engine = create_engine(url)
+    try:
+        with pytest.raises(ConfigurationError) as raised:
+            migrate.require_schema(engine)
+    finally:
+        engine.dispose()
+    return str(raised.value)
+
+
+def test_a_migrated_database_may_be_used(engine: Engine) -> None:
+    migrate.require_schema(engine)
+
+
+def test_a_database_without_the_newest_migration_is_refused_with_the_remedy(empty_database_url: str) -> None:
+    assert "is at migration none; 0" in refusal(empty_database_url)
+    migrate.upgrade(empty_database_url, "0002")
+    message = refusal(empty_database_url)
+    assert "is at migration 0002; 0" in message
+    assert "`seedtest up`, or `alembic upgrade head` with DATABASE_URL set" in message
+    migrate.upgrade(empty_database_url, "0004")
+    migrate.downgrade(empty_database_url)
+    assert "is at migration none" in refusal(empty_database_url)
+
+
+def test_a_database_newer_than_the_code_is_refused_and_says_to_update(database_url: str) -> None:
+    execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+    assert "update it" in refusal(database_url)
 
 
 def test_an_index_left_invalid_is_built_anew(empty_database_url: str) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from seedtest.db.calibrations import load_seeds, write_question_parameters
+from seedtest.db.calibrations import load_seeds
+from seedtest.db.fits import write_question_parameters
 from seedtest.db.schema import Question
 from tests.db.exam_results import add_questions
 from tests.fits import items_at
@@ -39,7 +40,8 @@ def test_no_content_of_question_meta_breaks_the_seeds(engine: Engine) -> None:
         *(
             '{"irt": {"a": 1}}',
             '{"irt": {"b": 1}}',
-            '{"irt": {"a": "1", "b": 0}}',
+            '{"irt": {"a": "one", "b": 0}}',
+            '{"irt": {"a": -1, "b": 0}}',
             '{"irt": {"a": [], "b": 0}}',
         ),
         *(
@@ -51,6 +53,7 @@ def test_no_content_of_question_meta_breaks_the_seeds(engine: Engine) -> None:
     useful = (
         '{"irt": {"a": 1, "b": 0, "c": "?", "n": 1e300, "se_a": 1e-16000}, "tags": null}',
         '{"irt": {"a": 1, "b": 0.0, "n": -1e9}, "tags": [["anchor"], {"anchor": 1}]}',
+        '{"irt": {"a": "1.25", "b": "-0.5e0"}}',
     )
     with engine.begin() as connection:
         for n, meta in enumerate([*useless, *useful]):
@@ -60,8 +63,9 @@ def test_no_content_of_question_meta_breaks_the_seeds(engine: Engine) -> None:
             )
         seeds = load_seeds(connection)
     assert seeds.anchors.item_ids == ()
-    assert seeds.starts.item_ids == ("16", "17")
-    assert seeds.starts.b.tolist() == [0.0, 0.0]
+    assert seeds.starts.item_ids == ("17", "18", "19")
+    assert seeds.starts.b.tolist() == [0.0, 0.0, -0.5]
+    assert set(seeds.unusable) == {f"{n:02}" for n in range(9, 17)}
 
 
 # -- question.meta ---------------------------------------------------------------------------------

@@ -154,3 +154,14 @@ def test_weeks_of_a_learner_stand_beside_each_other(engine: Engine) -> None:
     last_week = kpi_rows(["ann"], P=0.1).with_columns(week_start=pl.lit(MONDAY - dt.timedelta(days=7)))
     with engine.begin() as connection:
         assert write_kpis(connection, pl.concat([kpi_rows(["ann"], P=0.2), last_week])) == Written(inserted=2)
+
+
+def test_learners_whose_answers_are_gone_keep_a_row_of_nulls(engine: Engine) -> None:
+    with engine.begin() as connection:
+        write_kpis(connection, kpi_rows(["ann", "bob", "cleo"], P=0.5))
+        connection.execute(sa.text("UPDATE weekly_kpi SET kpis = kpis || '{\"sigma\": 1}'"))
+        written = write_kpis(connection, kpi_rows(["ann"], P=0.5), weeks=[MONDAY], failed=["cleo"])
+        kpis = kpis_of(connection)
+    assert written == Written(changed=1, unchanged=1)
+    assert kpis["bob"] == dict.fromkeys(KPIS) | {"sigma": 1}
+    assert kpis["cleo"]["P"] == 0.5

@@ -120,6 +120,8 @@ def test_is_correct_is_a_truth_value_or_the_text_of_one_else_false(engine: Engin
         **dict.fromkeys(("true", '"true"', '"TRUE"', '"t"', '"yes"', '"Y"', "1", '"1"'), True),
         **dict.fromkeys(("false", '"false"', '"F"', '"no"', "0", '"0"'), False),
         **dict.fromkeys(("null", '""', '"perhaps"', "2", "1e400", "[true]", '{"is_correct": true}'), False),
+        **dict.fromkeys(("1.0", "1.000", "10e-1", '" true"', '"Yes \\t\\r\\n"', '" 1 "'), True),
+        **dict.fromkeys(("0.0", "-0.0", "0e5", '" false "', "1.5", "1e-16000", '" "', '"t rue"'), False),
     }
     assert read_values(engine, "correct", "is_correct", said) == said
 
@@ -132,6 +134,9 @@ def test_the_legacy_key_counts_only_where_is_correct_says_nothing(engine: Engine
         ({"is_correct": True, "correct": False}, True),
         ({"is_correct": None, "correct": True}, True),
         ({"is_correct": "perhaps", "correct": 1}, True),
+        ({"is_correct": 1.5, "correct": 1.0}, True),
+        ({"is_correct": 0.0, "correct": True}, False),
+        ({"is_correct": " no", "correct": True}, False),
         ({}, False),
     ]
     add(engine, result(*({"question_id": f"Q{n}"} | answer for n, (answer, _) in enumerate(said))))

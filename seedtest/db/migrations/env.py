@@ -5,7 +5,7 @@ from sqlalchemy.engine import Connection
 
 from seedtest.db.engine import create_engine
 from seedtest.db.schema import SOURCE_TABLES, Base
-from seedtest.settings import Settings
+from seedtest.settings import load_settings
 
 SOURCE_NAMES = {table.name for table in SOURCE_TABLES}
 
@@ -40,5 +40,5 @@ caller: Connection | None = context.config.attributes.get("connection")
 if caller is not None:
     run(caller)
 else:
-    with create_engine(Settings().require_database_url()).connect() as own:
+    with create_engine(load_settings().require_database_url()).connect() as own:
         run(own)

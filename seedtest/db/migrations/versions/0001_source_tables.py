@@ -69,31 +69,51 @@ TABLES = {
     """,
 }
 
-# What the pipeline reads of a table that was there before: column and, where it matters, type.
+# What the views, loaders and updates mention of a table that was there before: column and, where it
+# matters, type (one of TYPES, or PostgreSQL's name of it).
 NEEDED: dict[str, dict[str, str | None]] = {
     "exam_results": {
         "id": None,
-        "session_id": None,
+        "session_id": "text",
         "user_id": "text",
+        "exam_id": "integer",
         "status": "text",
         "result_json": "jsonb",
         "created_at": "timestamp with time zone",
         "updated_at": "timestamp with time zone",
     },
-    "question": {"id": "text", "content": None, "topic_id": "text", "meta": "jsonb"},
-    "interest_goal": {"user_id": "text", "topic_id": "text", "target_level": None, "priority": None},
+    "question": {
+        "id": "text",
+        "content": "text",
+        "topic_id": "text",
+        "meta": "jsonb",
+        "updated_at": "timestamp",
+    },
+    "interest_goal": {
+        "user_id": "text",
+        "topic_id": "text",
+        "target_level": "number",
+        "priority": "integer",
+    },
 }
-TEXT_TYPES = {"text", "character varying"}
+INTEGERS = {"smallint", "integer", "bigint"}
+TYPES = {
+    "text": {"text", "character varying"},
+    "integer": INTEGERS,
+    "number": INTEGERS | {"numeric", "real", "double precision"},
+    "timestamp": {"timestamp with time zone", "timestamp without time zone"},
+}
 
 
 def upgrade() -> None:
     """Create what is absent; refuse a table that the views could not read."""
     connection = op.get_bind()
     present = set(sa.inspect(connection).get_table_names())
-    for name, columns in TABLES.items():
+    for name in NEEDED:
         if name in present:
             _check(connection, name)
-        else:
+    for name, columns in TABLES.items():
+        if name not in present:
             op.execute(f"CREATE TABLE {name} ({columns})")
             op.execute(f"COMMENT ON TABLE {name} IS '{OURS}'")
 
@@ -109,7 +129,7 @@ def _check(connection: sa.Connection, table: str) -> None:
     found: dict[str, str] = {row.column_name: row.data_type for row in rows}
     wrong = [
         f"{column} {kind or ''}".strip() + (f" (is {found[column]})" if column in found else " (missing)")
-        for column, kind in NEEDED.get(table, {}).items()
+        for column, kind in NEEDED[table].items()
         if column not in found or not _fits(found[column], kind)
     ]
     if wrong:
@@ -120,7 +140,7 @@ def _check(connection: sa.Connection, table: str) -> None:
 
 
 def _fits(found: str, wanted: str | None) -> bool:
-    return wanted is None or found == wanted or (wanted == "text" and found in TEXT_TYPES)
+    return wanted is None or found in TYPES.get(wanted, {wanted})
 
 
 def downgrade() -> None:
