@@ -1,6 +1,7 @@
 """Item response theory: calibration, scoring and linking; arrays in, frozen dataclasses out, no I/O."""
 
-from seedtest.irt.calibration import MODELS, calibrate
+from seedtest.irt.calibration import calibrate
+from seedtest.irt.design import MODELS, ItemModel
 from seedtest.irt.exclusions import Exclusion, ExclusionKind
 from seedtest.irt.linking import Linking, LinkingConstants, LinkingMethod, link
 from seedtest.irt.model import information, probability
@@ -12,10 +13,10 @@ from seedtest.irt.parameters import (
     ItemParameters,
     Prior,
 )
-from seedtest.irt.priors import THIN_ITEM_PRIORS, ItemPriors
+from seedtest.irt.priors import THIN_ITEM_PRIORS, Beta, ItemPriors
 from seedtest.irt.responses import Responses
 from seedtest.irt.results import Calibration
-from seedtest.irt.scoring import score, score_groups
+from seedtest.irt.scoring import Scorer, ScoringMethod, score, score_groups, score_responses
 
 __all__ = [
     "MODELS",
@@ -23,10 +24,12 @@ __all__ = [
     "THIN_ITEM_PRIORS",
     "Abilities",
     "AbilityEstimate",
+    "Beta",
     "Calibration",
     "Exclusion",
     "ExclusionKind",
     "GroupScores",
+    "ItemModel",
     "ItemParameters",
     "ItemPriors",
     "Linking",
@@ -34,10 +37,13 @@ __all__ = [
     "LinkingMethod",
     "Prior",
     "Responses",
+    "Scorer",
+    "ScoringMethod",
     "calibrate",
     "information",
     "link",
     "probability",
     "score",
     "score_groups",
+    "score_responses",
 ]

@@ -103,6 +103,14 @@ class ItemParameters:
         known = pl.Series("known", self.item_ids, dtype=pl.String)
         return wanted.replace_strict(known, positions, default=-1, return_dtype=pl.Int32).to_numpy()
 
+    def with_values_of(self, known: "ItemParameters", mask: BoolArray) -> "ItemParameters":
+        """Take parameters and standard errors from elsewhere where the mask, (n_items,), is true."""
+        at = known.index_of(self.item_ids)[mask]
+        columns = {name: getattr(self, name).copy() for name in ("a", "b", "c", "se_a", "se_b", "se_c")}
+        for name, column in columns.items():
+            column[mask] = getattr(known, name)[at]
+        return replace(self, **columns)
+
     def select(self, mask: BoolArray) -> "ItemParameters":
         """Only the items where the mask, (n_items,), is true, in the same order."""
         kept = tuple(compress(self.item_ids, mask))
@@ -112,11 +120,15 @@ class ItemParameters:
 
 @dataclass(frozen=True, slots=True)
 class AbilityEstimate:
-    """EAP of one learner: θ and its standard error (logits), NaN without a counted answer."""
+    """Ability of one learner: θ and its standard error (logits), NaN without a counted answer."""
 
     theta: float
     se: float
     n: int
+
+    def as_prior(self) -> Prior:
+        """Return the posterior as a normal prior for answers still to come."""
+        return Prior(self.theta, self.se)
 
 
 @dataclass(frozen=True, eq=False)

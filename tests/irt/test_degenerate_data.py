@@ -167,7 +167,7 @@ def test_one_learner_cannot_be_calibrated_and_the_message_says_why() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"model": "3PL"}, "model '3PL' is not supported; choose 2PL"),
+        ({"model": "4PL"}, "model '4PL' is not supported; choose Rasch, 1PL, 2PL, 3PL"),
         ({"n_nodes": 5}, "5 nodes"),
         ({"max_iterations": 0}, "max_iterations is 0"),
         ({"tolerance": 0.0}, "tolerance is 0.0"),

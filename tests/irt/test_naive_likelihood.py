@@ -43,11 +43,11 @@ def naive_loglik(a: FloatArray, b: FloatArray) -> float:
 
 
 def naive_log_prior(a: FloatArray, b: FloatArray, priors: ItemPriors | None) -> float:
-    if priors is None:
+    if priors is None or priors.log_a is None or priors.b is None:
         return 0.0
     log_a = (np.log(a) - priors.log_a.mean) / priors.log_a.sd
     standard_b = (b - priors.b.mean) / priors.b.sd
-    return float(-0.5 * (log_a @ log_a + standard_b @ standard_b))
+    return float(-0.5 * (log_a @ log_a + standard_b @ standard_b) - np.log(a).sum())
 
 
 def naive_fit(priors: ItemPriors | None) -> tuple[FloatArray, FloatArray]:
