@@ -67,8 +67,8 @@ class State:
 class EmFit:
     """Where EM ended: parameters, the E-step there, and how it ended.
 
-    `log_prior` is the log density of the item priors there, 0 without priors. The sums of
-    `expectation` are the fit's own.
+    `log_prior` is the log density of the item priors there, 0 without priors. `expectation` is valid
+    until the next E-step of the same sweep.
     """
 
     design: Design
@@ -164,12 +164,11 @@ class _Iteration:
         return State(params, float(point[-2]), sd)
 
     def _result(self, state: State, iteration: int, change: float, *, converged: bool) -> EmFit:
-        last = self._sweep.expect(state.on_grid())
         return EmFit(
             design=self._design,
             state=state,
             grid=self._sweep.grid,
-            expectation=replace(last, sums=last.sums.copy()),
+            expectation=self._sweep.expect(state.on_grid()),
             log_prior=log_prior(state.params, self._design.priors)
             + float(self._design.priors.log_constants.sum()),
             n_iterations=iteration,

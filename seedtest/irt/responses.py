@@ -150,11 +150,16 @@ def rows_of_codes(
     counting.row_starts(group, item, start)
     code = np.empty(int(start[-1]), dtype=np.int32)
     counting.fill_rows(group, item, correct, start[:-1].copy(), code)
-    sort = counting.sort_rows
-    with ThreadPoolExecutor(threads_for(code.size)) as pool:
-        parts = cut(Rows(start, code), threads_for(code.size))
-        list(pool.map(lambda part: sort(start, code, part.first, part.last), parts))
+    sort_rows(start, code)
     return start, code
+
+
+def sort_rows(start: IntArray, code: IndexArray) -> None:
+    """Sort every row in place."""
+    sort = kernels("counting").sort_rows
+    n_threads = threads_for(code.size)
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(lambda part: sort(start, code, part.first, part.last), cut(Rows(start, code), n_threads)))
 
 
 def _positions(values: ArrayLike) -> IndexArray:

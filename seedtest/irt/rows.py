@@ -9,7 +9,7 @@ import numpy as np
 from seedtest.irt.compiled import available_threads
 from seedtest.irt.parameters import IndexArray, IntArray
 
-ANSWERS_PER_THREAD = 10_000
+ANSWERS_PER_THREAD = 50_000
 """Fewer answers than this are not worth a thread."""
 
 

@@ -86,8 +86,9 @@ def _slopes(em: EmFit) -> _Slopes:
     by_z, by_c = np.empty_like(em.expectation.sums), np.zeros_like(em.expectation.sums)
     ratio = np.divide(s, c + (1 - c) * s, out=np.ones_like(s), where=c > 0)
     by_z[0::2], by_z[1::2] = -s, ratio * (1 - c) * expit(-(a * em.nodes + d))
-    by_c[0::2] = -c
-    by_c[1::2] = c * (1 - c) * np.divide(1 - s, c + (1 - c) * s, out=np.zeros_like(s), where=c > 0)
+    if c.any():
+        by_c[0::2] = -c
+        by_c[1::2] = c * (1 - c) * np.divide(1 - s, c + (1 - c) * s, out=np.zeros_like(s), where=c > 0)
     return _Slopes(by_z, by_c, s, c)
 
 

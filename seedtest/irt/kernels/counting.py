@@ -117,3 +117,26 @@ def kept_lengths(start, code, new_item, lengths):
         for j in range(start[row], start[row + 1]):
             n += new_item[code[j] >> 1] >= 0
         lengths[row] = n
+
+
+@compiled
+def rename(user, code, user_rank, item_rank):
+    """Put ranks in the place of the numbers of learners and items, in place."""
+    for j in range(user.size):
+        user[j] = user_rank[user[j]]
+        code[j] = 2 * item_rank[code[j] >> 1] + (code[j] & 1)
+
+
+@compiled
+def add_lengths(user, start):
+    """Count answers of learner u in start[u + 1]."""
+    for j in range(user.size):
+        start[user[j] + 1] += 1
+
+
+@compiled
+def place(user, code, at, rows):
+    """Put each answer into its learner's row; `at` holds where the next one goes."""
+    for j in range(user.size):
+        rows[at[user[j]]] = code[j]
+        at[user[j]] += 1
