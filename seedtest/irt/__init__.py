@@ -3,6 +3,7 @@
 from seedtest.irt.calibration import calibrate
 from seedtest.irt.design import MODELS, ItemModel
 from seedtest.irt.exclusions import Exclusion, ExclusionKind
+from seedtest.irt.ingest import read_responses
 from seedtest.irt.linking import Linking, LinkingConstants, LinkingMethod, link
 from seedtest.irt.model import information, probability
 from seedtest.irt.parameters import (
@@ -17,6 +18,7 @@ from seedtest.irt.priors import THIN_ITEM_PRIORS, Beta, ItemPriors
 from seedtest.irt.responses import Responses
 from seedtest.irt.results import Calibration
 from seedtest.irt.scoring import Scorer, ScoringMethod, score, score_groups, score_responses
+from seedtest.irt.stored import StoredResponses
 
 __all__ = [
     "MODELS",
@@ -39,10 +41,12 @@ __all__ = [
     "Responses",
     "Scorer",
     "ScoringMethod",
+    "StoredResponses",
     "calibrate",
     "information",
     "link",
     "probability",
+    "read_responses",
     "score",
     "score_groups",
     "score_responses",

@@ -19,10 +19,11 @@ from seedtest.irt.priors import THIN_ITEM_PRIORS, ItemPriors
 from seedtest.irt.quadrature import DEFAULT_N_NODES, normal_grid
 from seedtest.irt.responses import Responses
 from seedtest.irt.results import Calibration
-from seedtest.irt.rows import Rows, cut, threads_for
+from seedtest.irt.rows import Rows, item_counts, threads_for
 from seedtest.irt.rules import count_blocks, judge, plausible, screen, unanswered
 from seedtest.irt.scoring import Scorer
 from seedtest.irt.standard_errors import item_information, parameter_errors
+from seedtest.irt.stored import AnyResponses, StoredResponses
 from seedtest.irt.sweep import Sweep
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ DEFAULT_TOLERANCE: Final = 1e-6
 
 
 def calibrate(  # noqa: PLR0913 - the options of a calibration, all by keyword
-    responses: Responses,
+    responses: AnyResponses,
     *,
     model: str = "2PL",
     item_models: Mapping[str, str] | None = None,
@@ -66,7 +67,9 @@ def calibrate(  # noqa: PLR0913 - the options of a calibration, all by keyword
     Parameters
     ----------
     responses
-        Answers. The result depends on them and not on their order, to the last bit.
+        Answers. The result depends on them and not on their order, to the last bit. Of stored answers
+        the abilities are not kept: `StoredResponses.abilities` gives them block by block, and learners
+        without an answer to a calibrated item are not listed.
     model
         `Rasch`, `1PL` (the same model on the N(0, 1) scale, with one a for all), `2PL` or `3PL`.
     item_models
@@ -119,22 +122,22 @@ def calibrate(  # noqa: PLR0913 - the options of a calibration, all by keyword
     )
     fitted = run.until_sound(sample)
     _log(fitted)
-    return fitted.calibration(wishes, unanswered(responses, fitted.sample.responses))
+    return fitted.calibration(wishes, _users_out(responses, fitted.sample.responses))
 
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
     """The answers to the items still in, what is estimated from them, and the items that are out."""
 
-    responses: Responses
+    responses: AnyResponses
     design: Design
     n: IntArray
     exclusions: tuple[Exclusion, ...]
 
     @classmethod
-    def screened(cls, responses: Responses, wishes: Wishes, min_responses: int) -> "_Sample":
+    def screened(cls, responses: AnyResponses, wishes: Wishes, min_responses: int) -> "_Sample":
         """Apply the rules that need no fit."""
-        counts = responses.item_counts()
+        counts = item_counts(responses)
         is_anchor = wishes.is_anchor(responses)
         verdict = screen(responses, counts, min_responses, is_anchor)
         kept = responses.select_items(verdict.keep)
@@ -166,9 +169,9 @@ class _Run:
                 n_blocks,
             )
         while True:
-            rows = Rows(sample.responses.start, sample.responses.code)
+            blocks = sample.responses.blocks(self.n_threads)
             grid = normal_grid(n_nodes=self.n_nodes)
-            with Sweep(cut(rows, self.n_threads), sample.n.size, grid, self.n_threads) as sweep:
+            with Sweep(blocks, sample.n.size, grid, self.n_threads) as sweep:
                 em = fit(sweep, sample.design, self.stopping, iterations)
                 iterations += em.n_iterations
                 verdict = judge(sample.responses.item_ids, sample.n, sweep, em)
@@ -193,13 +196,12 @@ class _Fitted:
         responses, em, design = self.sample.responses, self.em, self.sample.design
         items = self._items(wishes)
         prior = Prior(em.state.mean, em.state.sd)
-        scores = Scorer(items, prior).rows(Rows(responses.start, responses.code))
         loglik, k = em.expectation.loglik, design.n_parameters
         free = Calibration(
             model=str(wishes.model),
             item_models=tuple(str(model) for model in design.models),
             items=items,
-            abilities=Abilities(responses.user_ids, scores.theta, scores.se, scores.n),
+            abilities=_abilities(responses, Scorer(items, prior)),
             exclusions=self.sample.exclusions + users_out,
             prior=prior,
             loglik=loglik,
@@ -233,6 +235,19 @@ def _without(sample: _Sample, em: EmFit, keep: BoolArray, exclusions: tuple[Excl
     anchored = sample.design.is_anchor
     _require_items(int((keep & ~anchored).sum()), out, anchored=bool(anchored.any()))
     return _Sample(responses, sample.design.select(keep, em.state.params), sample.n[keep], out)
+
+
+def _users_out(responses: AnyResponses, calibrated: AnyResponses) -> tuple[Exclusion, ...]:
+    if isinstance(responses, Responses) and isinstance(calibrated, Responses):
+        return unanswered(responses, calibrated)
+    return ()
+
+
+def _abilities(responses: AnyResponses, scorer: Scorer) -> Abilities:
+    if isinstance(responses, StoredResponses):
+        return Abilities((), np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+    scores = scorer.rows(Rows(responses.start, responses.code))
+    return Abilities(responses.user_ids, scores.theta, scores.se, scores.n)
 
 
 def _require_items(n_left: int, exclusions: tuple[Exclusion, ...], *, anchored: bool) -> None:

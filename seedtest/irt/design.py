@@ -11,7 +11,7 @@ from scipy.special import logit
 from seedtest.errors import CalibrationError
 from seedtest.irt.parameters import BoolArray, FloatArray, IntArray, ItemParameters
 from seedtest.irt.priors import ItemPriors, PriorTable
-from seedtest.irt.responses import Responses
+from seedtest.irt.rows import Answers
 
 START_C = 0.15
 """Where the lower asymptote of a 3PL item starts."""
@@ -131,31 +131,31 @@ class Wishes:
         model = self.item_models.get(item_id, self.model)
         return ItemModel.RASCH if model is ItemModel.ONE_PL else model
 
-    def is_anchor(self, responses: Responses) -> BoolArray:
+    def is_anchor(self, answers: Answers) -> BoolArray:
         """Whether an item's parameters are held, (n_items,)."""
         if self.anchors is None:
-            return np.zeros(responses.n_items, dtype=np.bool_)
-        return np.asarray(self.anchors.index_of(responses.item_ids) >= 0)
+            return np.zeros(answers.n_items, dtype=np.bool_)
+        return np.asarray(self.anchors.index_of(answers.item_ids) >= 0)
 
-    def require_anchors(self, responses: Responses) -> None:
+    def require_anchors(self, answers: Answers) -> None:
         """Raise unless an anchor was answered, if anchors are wished for."""
-        if self.anchors is not None and not self.is_anchor(responses).any():
+        if self.anchors is not None and not self.is_anchor(answers).any():
             raise CalibrationError(
                 f"None of the {len(self.anchors)} anchors has an answer: nothing ties the fit to their "
                 "scale. Calibrate without anchors, or gather answers to them."
             )
 
-    def design(self, responses: Responses, counts: IntArray) -> Design:
+    def design(self, answers: Answers, counts: IntArray) -> Design:
         """Lay out the parameters of a fit to these responses; wrong and right answers are (n_items, 2)."""
-        models = tuple(self.model_of(item_id) for item_id in responses.item_ids)
+        models = tuple(self.model_of(item_id) for item_id in answers.item_ids)
         n = counts.sum(axis=1)
         rasch = np.array([model is ItemModel.RASCH for model in models], dtype=np.bool_)
         three = np.array([model is ItemModel.THREE_PL for model in models], dtype=np.bool_)
         is_free = np.stack([~rasch, np.ones_like(rasch), three], axis=1)
         start = _first_guess(counts, three)
-        _adopt(start, self.start, responses, is_free)
-        is_anchor = self.is_anchor(responses)
-        _adopt(start, self.anchors, responses, np.ones_like(is_free))
+        _adopt(start, self.start, answers, is_free)
+        is_anchor = self.is_anchor(answers)
+        _adopt(start, self.anchors, answers, np.ones_like(is_free))
         is_free[is_anchor] = False
         priors = PriorTable.of(self.priors, n, is_free)
         mean, sd = self._roles(is_free, anchored=bool(is_anchor.any()))
@@ -199,11 +199,11 @@ def _first_guess(counts: IntArray, three: BoolArray) -> FloatArray:
     return np.stack([np.ones(share.size), logit(np.where(three, beyond, share)), logit_c], axis=1)
 
 
-def _adopt(start: FloatArray, known: ItemParameters | None, responses: Responses, adopted: BoolArray) -> None:
+def _adopt(start: FloatArray, known: ItemParameters | None, answers: Answers, adopted: BoolArray) -> None:
     """Put known parameters in place where they are adopted, (n_items, 3)."""
     if known is None:
         return
-    at = known.index_of(responses.item_ids)
+    at = known.index_of(answers.item_ids)
     there = at >= 0
     lines = to_params(known)[at[there]]
     if not adopted[there].all():

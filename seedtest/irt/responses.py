@@ -1,5 +1,6 @@
 """Right and wrong answers as arrays: one sorted row of codes a learner."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import compress
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from seedtest.errors import DataError
 from seedtest.irt.compiled import kernels
 from seedtest.irt.parameters import BoolArray, IndexArray, IntArray
-from seedtest.irt.rows import Rows, cut, threads_for
+from seedtest.irt.rows import Block, Rows, cut, threads_for
 
 COLUMNS = ("user_id", "item_id", "correct")
 
@@ -114,11 +115,9 @@ class Responses:
         """Whether the answer was right, (n_responses,)."""
         return (self.code & 1).astype(np.bool_)
 
-    def item_counts(self) -> IntArray:
-        """Wrong and right answers of each item, (n_items, 2)."""
-        counts = np.zeros(2 * self.n_items, dtype=np.int64)
-        kernels("counting").item_counts(self.code, counts)
-        return counts.reshape(-1, 2)
+    def blocks(self, n_parts: int) -> Sequence[Block]:
+        """Cut learners into parts with about equally many answers."""
+        return cut(Rows(self.start, self.code), n_parts)
 
     def select_items(self, keep: BoolArray) -> "Responses":
         """Only the items where `keep`, (n_items,), is true, and the learners who answered any of them."""
@@ -159,7 +158,9 @@ def sort_rows(start: IntArray, code: IndexArray) -> None:
     sort = kernels("counting").sort_rows
     n_threads = threads_for(code.size)
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(lambda part: sort(start, code, part.first, part.last), cut(Rows(start, code), n_threads)))
+        list(
+            pool.map(lambda part: sort(start, code, part.first, part.last), cut(Rows(start, code), n_threads))
+        )
 
 
 def _positions(values: ArrayLike) -> IndexArray:

@@ -1,13 +1,14 @@
 """Answers as rows of codes, one row a learner, and their division among threads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
-from seedtest.irt.compiled import available_threads
-from seedtest.irt.parameters import IndexArray, IntArray
+from seedtest.irt.compiled import available_threads, kernels
+from seedtest.irt.parameters import BoolArray, IndexArray, IntArray
 
 ANSWERS_PER_THREAD = 50_000
 """Fewer answers than this are not worth a thread."""
@@ -47,6 +48,39 @@ def cut(rows: Rows, n_parts: int) -> tuple[Slice, ...]:
     inner = np.searchsorted(rows.start, wanted)
     bounds = [0, *inner.tolist(), rows.start.size - 1]
     return tuple(Slice(rows, first, last) for first, last in pairwise(bounds))
+
+
+class Answers(Protocol):
+    """Answers of learners to items, wherever they are kept."""
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """Distinct ids, (n_items,)."""
+
+    @property
+    def n_users(self) -> int:
+        """Learners."""
+
+    @property
+    def n_items(self) -> int:
+        """Items."""
+
+    def __len__(self) -> int: ...
+
+    def blocks(self, n_parts: int) -> Sequence[Block]:
+        """Return the answers in about as many parts as threads."""
+
+    def select_items(self, keep: BoolArray) -> Self:
+        """Only the items where `keep`, (n_items,), is true."""
+
+
+def item_counts(answers: Answers) -> IntArray:
+    """Count wrong and right answers of each item, (n_items, 2)."""
+    counts = np.zeros(2 * answers.n_items, dtype=np.int64)
+    for block in answers.blocks(1):
+        rows = block.load()
+        kernels("counting").item_counts(rows.code[rows.start[0] : rows.start[-1]], counts)
+    return counts.reshape(-1, 2)
 
 
 def threads_for(n_answers: int, wanted: int | None = None) -> int:

@@ -10,6 +10,7 @@ from seedtest.irt.exclusions import Exclusion, ExclusionKind
 from seedtest.irt.parameters import BoolArray, FloatArray, IntArray, ItemParameters
 from seedtest.irt.priors import PriorTable
 from seedtest.irt.responses import Responses
+from seedtest.irt.rows import Answers
 from seedtest.irt.sweep import Sweep
 
 LOWEST_DISCRIMINATION = 0.05
@@ -30,7 +31,7 @@ class Verdict:
     exclusions: tuple[Exclusion, ...]
 
 
-def screen(responses: Responses, counts: IntArray, min_responses: int, is_anchor: BoolArray) -> Verdict:
+def screen(answers: Answers, counts: IntArray, min_responses: int, is_anchor: BoolArray) -> Verdict:
     """Leave out, before the fit, items that no model can place.
 
     Too few answers; all of them right or all wrong (difficulty at ∓∞); or only answers of learners who
@@ -43,11 +44,11 @@ def screen(responses: Responses, counts: IntArray, min_responses: int, is_anchor
         f"fewer than {min_responses} answers": n < min_responses,
         "all answers are right": right == n,
         "all answers are wrong": right == 0,
-        "its learners answered no other item": ~_answered_among_others(responses, varied),
+        "its learners answered no other item": ~_answered_among_others(answers, varied),
     }
     placed = {reason: applies & ~is_anchor for reason, applies in reasons.items()}
     unused = {"an anchor without answers": is_anchor & (n == 0)}
-    return _verdict(responses.item_ids, n, unused | placed)
+    return _verdict(answers.item_ids, n, unused | placed)
 
 
 def judge(item_ids: tuple[str, ...], n: IntArray, sweep: Sweep, em: EmFit) -> Verdict:
@@ -100,17 +101,21 @@ def unanswered(responses: Responses, calibrated: Responses) -> tuple[Exclusion, 
     )
 
 
-def count_blocks(responses: Responses) -> int:
+def count_blocks(answers: Answers) -> int:
     """Count groups of items that no chain of common learners connects."""
-    parent = np.arange(responses.n_items)
-    kernels("counting").join_blocks(responses.start, responses.code, parent)
+    parent = np.arange(answers.n_items)
+    for block in answers.blocks(1):
+        rows = block.load()
+        kernels("counting").join_blocks(rows.start, rows.code, parent)
     return np.unique(parent).size
 
 
-def _answered_among_others(responses: Responses, considered: BoolArray) -> BoolArray:
+def _answered_among_others(answers: Answers, considered: BoolArray) -> BoolArray:
     """Whether a learner who answered the item answered another of the items considered, (n_items,)."""
-    among = np.zeros(responses.n_items, dtype=np.bool_)
-    kernels("counting").mark_accompanied(responses.start, responses.code, considered, among)
+    among = np.zeros(answers.n_items, dtype=np.bool_)
+    for block in answers.blocks(1):
+        rows = block.load()
+        kernels("counting").mark_accompanied(rows.start, rows.code, considered, among)
     return among
 
 

@@ -51,6 +51,8 @@ def add_posteriors(start, code, table, log_weights, sums, mass):
     posterior = np.empty(n_nodes)
     loglik = 0.0
     for row in range(start.size - 1):
+        if start[row] == start[row + 1]:
+            continue
         loglik += posterior_of(start, code, row, table, log_weights, posterior)
         for k in range(n_nodes):
             mass[k] += posterior[k]
