@@ -14,7 +14,15 @@ from seedtest.irt.design import Design, ItemModel, Wishes
 from seedtest.irt.em import EmFit, Progress, Stopping, fit
 from seedtest.irt.exclusions import Exclusion
 from seedtest.irt.linking import LinkingConstants
-from seedtest.irt.parameters import Abilities, BoolArray, FloatArray, IntArray, ItemParameters, Prior
+from seedtest.irt.parameters import (
+    STANDARD_NORMAL,
+    Abilities,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    ItemParameters,
+    Prior,
+)
 from seedtest.irt.priors import THIN_ITEM_PRIORS, ItemPriors
 from seedtest.irt.quadrature import DEFAULT_N_NODES, normal_grid
 from seedtest.irt.responses import Responses
@@ -218,7 +226,8 @@ class _Fitted:
         if wishes.model is not ItemModel.ONE_PL:
             return free
         standard = free.linked(LinkingConstants(1 / prior.sd, 0.0))
-        return replace(standard, item_models=(str(ItemModel.ONE_PL),) * len(items))
+        models = (str(ItemModel.ONE_PL),) * len(items)
+        return replace(standard, item_models=models, prior=STANDARD_NORMAL)
 
     def _items(self, wishes: Wishes) -> ItemParameters:
         a, d, logit_c = self.em.state.params.T

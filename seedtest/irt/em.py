@@ -19,8 +19,11 @@ Progress = Callable[[int, float, float], None]
 SLACK = 1e-10
 """Share of the objective that an accelerated step may lose: rounding, not ground."""
 
-NEWTON_LIMITS = np.array([30.0, 1e-6])
+NEWTON_LIMITS = np.array([50.0, 1e-8])
 """Most scoring steps of an M-step, and the step (logits) at which an item is done."""
+
+INFORMATION_AN_ANSWER = np.array([1.0, 1.0, 0.1])
+"""How much an answer tells of slope, intercept and logit c, relative to a learner on mean and spread."""
 
 SMALLEST_SD, LARGEST_SD = 0.02, 50.0
 """Bounds of a free standard deviation of ability (logits)."""
@@ -131,22 +134,31 @@ class _Iteration:
             done = converged or iteration == self._stopping.max_iterations
             # The result is an EM step, never an extrapolation that has not proved itself.
             sound = done and not rejected
-            state = proposal if sound else self._next(state, proposal, objective, rejected=rejected)
+            if sound:
+                state = proposal
+            else:
+                state = self._next(state, proposal, expectation, objective, rejected=rejected)
         return self._result(state, iteration, change, converged=converged)
 
-    def _next(self, state: State, proposal: State, objective: float, *, rejected: bool) -> State:
+    def _next(
+        self, state: State, proposal: State, expectation: Expectation, objective: float, *, rejected: bool
+    ) -> State:
         if rejected:
             return self._unpacked(self._accelerator.retreat(), proposal)
         point = self._accelerator.next_point(
-            self._packed(state), self._packed(proposal), objective, self._weights()
+            self._packed(state), self._packed(proposal), objective, self._weights(expectation)
         )
         return self._unpacked(point, proposal)
 
     def _packed(self, state: State) -> FloatArray:
         return np.concatenate([state.params[self._design.is_free], [state.mean, np.log(state.sd)]])
 
-    def _weights(self) -> FloatArray:
-        return np.ones(int(self._design.is_free.sum()) + 2)
+    def _weights(self, expectation: Expectation) -> FloatArray:
+        """Return about the square root of the information on each coordinate: of its answers or learners."""
+        n = expectation.sums.sum(axis=1).reshape(-1, 2).sum(axis=1)
+        about_items = (n[:, None] * INFORMATION_AN_ANSWER)[self._design.is_free]
+        n_users = expectation.mass.sum()
+        return np.asarray(np.sqrt(np.concatenate([about_items, [n_users, n_users]])))
 
     def _unpacked(self, point: FloatArray, sound: State) -> State:
         """Take a point apart, within bounds; items it throws out of them fall back on the sound state."""
@@ -188,8 +200,40 @@ def maximise(sweep: Sweep, design: Design, state: State, expectation: Expectatio
     sd = float(np.clip(state.sd * np.sqrt(square - mean**2), SMALLEST_SD, LARGEST_SD))
     shift = state.sd * mean
     if design.mean is Role.FREE:
-        return State(params, state.mean + shift, sd)
+        return _tied(sweep, design, State(params, state.mean, state.sd), expectation, mean, square)
     return State(params + params[:, :1] * [0.0, shift, 0.0], 0.0, sd)
+
+
+def _tied(
+    sweep: Sweep, design: Design, state: State, expectation: Expectation, mean: float, square: float
+) -> State:
+    """Find the distribution of ability from anchors and posteriors; free items move along with it.
+
+    To a learner's standardised ability the free items' lines are a'θ + d' as in a fit without anchors, and
+    the anchors' are known up to the mean and sd of ability. The M-step fits these two to the
+    anchors' expected answers, with a' and d' held; then the posteriors' own mean and sd are absorbed
+    (parameter expansion).
+    """
+    found = np.array([state.mean, np.log(state.sd)])
+    bounds = np.log([SMALLEST_SD, LARGEST_SD])
+    standard = state.on_grid()
+    kernels("ability").tie(
+        expectation.sums,
+        sweep.grid.nodes,
+        state.params,
+        standard,
+        design.is_anchor,
+        design.is_free,
+        design.priors.rows,
+        bounds,
+        found,
+    )
+    tied_mean, tied_sd = float(found[0]), float(np.exp(found[1]))
+    a = np.where(design.is_free[:, 0], standard[:, 0] / tied_sd, state.params[:, 0])
+    moved = np.stack([a, standard[:, 1] - a * tied_mean, state.params[:, 2]], axis=1)
+    params = np.where(design.is_free, moved, state.params)
+    sd = float(np.clip(tied_sd * np.sqrt(square - mean**2), SMALLEST_SD, LARGEST_SD))
+    return State(params, tied_mean + tied_sd * mean, sd)
 
 
 def maximise_items(
@@ -227,7 +271,10 @@ def _reduced(design: Design, state: State, params: FloatArray, moments: FloatArr
     """Absorb the mean, and with an expanded scale the standard deviation, into the items."""
     found = np.empty(2)
     scale_too = design.sd is Role.EXPANDED
-    kernels("estimation").expand(params, design.priors.rows, moments, scale_too, found)
+    kernels("ability").expand(params, design.priors.rows, moments, scale_too, found)
     shift, stretch = found[0], np.exp(found[1])
     a, d, logit_c = params.T
-    return replace(state, params=np.stack([a * stretch, d + a * shift, logit_c], axis=1))
+    bound = kernels("estimation").LARGEST_SLOPE
+    return replace(
+        state, params=np.stack([np.clip(a * stretch, -bound, bound), d + a * shift, logit_c], axis=1)
+    )

@@ -40,9 +40,9 @@ class ItemPriors:
     likelihood. 250 is the sample size from which Harwell & Janosky (1991) found the parameters of a
     2PL recovered well.
 
-    The lower asymptote of a 3PL is known from the few learners far below an item's difficulty, so
-    its prior holds for every 3PL item, however many answers it has: by default logit c ~ N(logit 0.2,
-    0.7²), 95 % of c within [0.06, 0.50].
+    The lower asymptote of a 3PL is known from the few learners far below an item's difficulty, and
+    discrimination can make up for much of it. So a and c of a 3PL item have their priors however many
+    answers it has: by default logit c ~ N(logit 0.2, 0.7²), 95 % of c within [0.06, 0.50].
 
     Attributes
     ----------
@@ -52,7 +52,8 @@ class ItemPriors:
     b
         Of the difficulty (logits); None: no prior. It does not apply either where discrimination is held.
     below_n
-        log_a and b apply to items with fewer answers than this; None: to all.
+        log_a and b apply to items with fewer answers than this; None: to all. log_a applies to 3PL items
+        in any case.
     c
         Normal distribution of logit c, or a beta distribution of c, of 3PL items; None: no prior.
     """
@@ -97,7 +98,7 @@ class PriorTable:
             return table
         few = np.ones(n.size, dtype=np.bool_) if priors.below_n is None else n < priors.below_n
         thin = is_free[:, 0] & few
-        table._normal(0, priors.log_a, thin)
+        table._normal(0, priors.log_a, thin | is_free[:, 2])
         table._normal(2, priors.b, thin)
         if isinstance(priors.c, Beta):
             table._beta(priors.c, is_free[:, 2])

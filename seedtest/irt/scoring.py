@@ -127,7 +127,7 @@ class Scorer:
         se: FloatArray,
         n_threads: int,
     ) -> None:
-        eap = kernels("abilities").eap
+        eap = kernels("scoring").eap
 
         def work(part: IntArray) -> None:
             eap(rows.start, rows.code, part, table, grid.nodes, grid.log_weights, theta, se)
@@ -136,14 +136,14 @@ class Scorer:
             list(pool.map(work, np.array_split(chosen, n_threads)))
 
     def _maximise(self, rows: Rows, theta: FloatArray, se: FloatArray, n_threads: int) -> None:
-        abilities = kernels("abilities")
+        scoring = kernels("scoring")
         items = np.stack([self.items.a, self.items.b, self.items.c], axis=1)
         prior = np.array([self.prior.mean, self.prior.sd**-2])
-        method = getattr(abilities, self.method.value)
+        method = getattr(scoring, self.method.value)
         unbounded = (-1e3 * self.prior.sd + self.prior.mean, 1e3 * self.prior.sd + self.prior.mean)
         bounds = unbounded if self.method is ScoringMethod.MAP else self.bounds
         limits = np.array(bounds)
-        estimate = abilities.point_estimates
+        estimate = scoring.point_estimates
         with ThreadPoolExecutor(n_threads) as pool:
             parts = cut(rows, n_threads)
             list(
@@ -169,7 +169,7 @@ class Scorer:
 
     @cached_property
     def _eap_of_one(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a compiled function
-        return kernels("abilities").eap_of_one
+        return kernels("scoring").eap_of_one
 
 
 def score(

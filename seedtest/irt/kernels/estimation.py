@@ -129,14 +129,19 @@ def maximise(sums, nodes, params, is_free, priors, limits, out, first, last):
         The result, (n_items, 3).
     """
     max_steps, tolerance = int(limits[0]), limits[1]
-    here, there = np.empty(3), np.empty(3)
+    here, there, movable = np.empty(3), np.empty(3), np.empty(3, dtype=np.bool_)
     gradient, information, step = np.empty(3), np.empty((3, 3)), np.empty(3)
     for i in range(first, last):
         here[:] = params[i]
         wrong, right = sums[2 * i], sums[2 * i + 1]
         value = objective(wrong, right, nodes, here, priors[i], gradient, information)
         for _ in range(max_steps):
-            scoring_step(gradient, information, is_free[i], step)
+            # What stands at a bound and pushes against it stays, or it would hold the others up.
+            movable[:] = is_free[i]
+            movable[0] &= not (abs(here[0]) >= LARGEST_SLOPE and here[0] * gradient[0] > 0)
+            movable[2] &= not (here[2] <= LOWEST_LOGIT_C and gradient[2] < 0)
+            movable[2] &= not (here[2] >= HIGHEST_LOGIT_C and gradient[2] > 0)
+            scoring_step(gradient, information, movable, step)
             accepted, new_value = False, value
             for halving in range(MAX_HALVINGS):
                 size = 0.5**halving
@@ -298,66 +303,6 @@ def log_priors(params, priors, out):
         g = params[i, 2]
         c = 1 / (1 + exp(-g)) if g > -np.inf else 0.0
         out[i] = add_prior(params[i], c, priors[i], gradient, information)
-
-
-@compiled_exactly
-def expand(params, priors, moments, scale_too, out):
-    """Find mean m and log sd λ of ability in the expanded model, by Newton's method.
-
-    Maximises −N(λ + ½e^(−2λ)·E(x − m)²) + log prior of the items at (a·e^λ, d + a·m), the lines that the
-    expanded model reduces to: without the last term parameter expansion would end beside the mode.
-
-    `moments` holds N and the posteriors' mean and mean square; λ stays 0 unless `scale_too`.
-    """
-    m, scale = 0.0, 0.0
-    value, g_m, g_s, h_mm, h_ms, h_ss = _expanded(params, priors, moments, m, scale)
-    for _ in range(20):
-        if not scale_too:
-            g_s, h_ms, h_ss = 0.0, 0.0, 1.0
-        determinant = h_mm * h_ss - h_ms * h_ms
-        step_m, step_s = g_m / h_mm, g_s / h_ss
-        if determinant > ROUNDING * h_mm * h_ss:
-            step_m = (h_ss * g_m - h_ms * g_s) / determinant
-            step_s = (h_mm * g_s - h_ms * g_m) / determinant
-        accepted = False
-        for halving in range(MAX_HALVINGS):
-            size = 0.5**halving
-            trial = _expanded(params, priors, moments, m + size * step_m, scale + size * step_s)
-            if trial[0] >= value - ROUNDING * abs(value):
-                accepted = True
-                m, scale = m + size * step_m, scale + size * step_s
-                value, g_m, g_s, h_mm, h_ms, h_ss = trial
-                break
-        if not accepted or max(abs(step_m), abs(step_s)) < 1e-9:
-            break
-    out[0], out[1] = m, scale
-
-
-@compiled_exactly
-def _expanded(params, priors, moments, m, scale):
-    """Objective of `expand`, its gradient and minus its second derivative by m and λ."""
-    n, mean, square = moments[0], moments[1], moments[2]
-    stretch = exp(scale)
-    precision = exp(-2 * scale)
-    spread = square - 2 * m * mean + m * m
-    value = -n * (scale + 0.5 * precision * spread)
-    g_m, g_s = n * precision * (mean - m), n * (precision * spread - 1)
-    h_mm, h_ms, h_ss = n * precision, 2 * n * precision * (mean - m), 2 * n * precision * spread
-    point, gradient, information = np.empty(3), np.empty(3), np.empty((3, 3))
-    for i in range(params.shape[0]):
-        if priors[i, 1] == 0 and priors[i, 3] == 0:
-            continue
-        a = params[i, 0]
-        point[0], point[1], point[2] = a * stretch, params[i, 1] + a * m, params[i, 2]
-        gradient[:] = 0.0
-        information[:] = 0.0
-        value += add_prior(point, 0.5, priors[i], gradient, information)
-        g_m += gradient[1] * a
-        g_s += gradient[0] * point[0]
-        h_mm += information[1, 1] * a * a
-        h_ms += information[0, 1] * a * point[0]
-        h_ss += information[0, 0] * point[0] * point[0]
-    return value, g_m, g_s, h_mm, h_ms, h_ss
 
 
 @compiled_exactly
