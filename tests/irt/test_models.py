@@ -1,5 +1,7 @@
 """Rasch, 1PL, 2PL, 3PL and mixtures of them, with and without priors."""
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 import pytest
@@ -122,14 +124,14 @@ def test_3pl_standard_errors_are_those_of_each_items_block() -> None:
     def objective(point: FloatArray) -> float:
         a, b, c = fit.items.a.copy(), fit.items.b.copy(), fit.items.c.copy()
         a[at], b[at], c[at] = point
-        return plain_loglik(a, b, c) - 0.5 * ((logit(c[at]) + 1.4) / 0.3) ** 2
+        return plain_loglik(a, b, c) - 0.5 * float(((logit(c[at]) + 1.4) / 0.3) ** 2)
 
     covariance = np.linalg.inv(-hessian(objective, here))
     ours = [fit.items.se_a[at], fit.items.se_b[at], fit.items.se_c[at]]
     np.testing.assert_allclose(ours, np.sqrt(np.diag(covariance)), rtol=0.02)
 
 
-def hessian(function, at: FloatArray, step: float = 1e-3) -> FloatArray:  # type: ignore[no-untyped-def]
+def hessian(function: Callable[[FloatArray], float], at: FloatArray, step: float = 1e-3) -> FloatArray:
     eye = step * np.eye(at.size)
     return np.array(
         [
