@@ -18,7 +18,6 @@ from seedtest.irt.parameters import (
     STANDARD_NORMAL,
     Abilities,
     BoolArray,
-    FloatArray,
     IntArray,
     ItemParameters,
     Prior,
@@ -30,7 +29,7 @@ from seedtest.irt.results import Calibration
 from seedtest.irt.rows import Rows, item_counts, threads_for
 from seedtest.irt.rules import count_blocks, judge, plausible, screen, unanswered
 from seedtest.irt.scoring import Scorer
-from seedtest.irt.standard_errors import item_information, parameter_errors
+from seedtest.irt.standard_errors import ItemCovariance, item_covariance, parameter_errors
 from seedtest.irt.stored import AnyResponses, StoredResponses
 from seedtest.irt.sweep import Sweep
 
@@ -109,7 +108,7 @@ def calibrate(  # noqa: PLR0913 - the options of a calibration, all by keyword
     Returns
     -------
     Calibration
-        Standard errors are those of `standard_errors.item_information`, under a prior those of the
+        Standard errors are those of `standard_errors.item_covariance`, under a prior those of the
         posterior mode; `aic` and `bic` count the free parameters, with or without prior.
 
     Raises
@@ -184,8 +183,8 @@ class _Run:
                 iterations += em.n_iterations
                 verdict = judge(sample.responses.item_ids, sample.n, sweep, em)
                 if verdict.keep.all():
-                    information = item_information(sweep, em)
-                    return _Fitted(sample, em, information, iterations, n_blocks)
+                    covariance = item_covariance(sweep, em)
+                    return _Fitted(sample, em, covariance, iterations, n_blocks)
             logger.info("%d items fail after the fit; fitting the others again", len(verdict.exclusions))
             sample = _without(sample, em, verdict.keep, verdict.exclusions)
 
@@ -196,7 +195,7 @@ class _Fitted:
 
     sample: _Sample
     em: EmFit
-    information: FloatArray
+    covariance: ItemCovariance
     n_iterations: int
     n_blocks: int
 
@@ -222,6 +221,7 @@ class _Fitted:
             criterion=em.criterion,
             n_observations=len(responses),
             n_blocks=self.n_blocks,
+            error_kind=self.covariance.kind,
         )
         if wishes.model is not ItemModel.ONE_PL:
             return free
@@ -232,7 +232,7 @@ class _Fitted:
     def _items(self, wishes: Wishes) -> ItemParameters:
         a, d, logit_c = self.em.state.params.T
         ids, design = self.sample.responses.item_ids, self.sample.design
-        errors = parameter_errors(self.information, self.em)
+        errors = parameter_errors(self.covariance, self.em)
         free = ItemParameters.from_values(ids, a, -d / a, expit(logit_c), n=self.sample.n)
         items = replace(free, se_a=errors.a, se_b=errors.b, se_c=errors.c)
         return items if wishes.anchors is None else items.with_values_of(wishes.anchors, design.is_anchor)

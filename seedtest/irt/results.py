@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from seedtest.irt.exclusions import Exclusion
 from seedtest.irt.linking import LinkingConstants
 from seedtest.irt.parameters import Abilities, ItemParameters, Prior
+from seedtest.irt.standard_errors import ErrorKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class Calibration:
         Answers that the estimates rest on.
     n_blocks
         Groups of items that no chain of common learners connects: 1, unless the data fall apart.
+    error_kind
+        Where the items' standard errors come from: the whole observed information or each item's block.
     """
 
     model: str
@@ -59,6 +62,7 @@ class Calibration:
     criterion: float
     n_observations: int
     n_blocks: int
+    error_kind: ErrorKind
 
     def linked(self, constants: LinkingConstants) -> "Calibration":
         """Return the same fit on the scale that the constants lead to; likelihood and fit are unchanged."""
