@@ -120,7 +120,7 @@ class _Iteration:
         self._accelerator = Anderson()
 
     def run(self, state: State) -> EmFit:
-        iteration, change, converged, done = 0, np.inf, False, False
+        iteration, change, converged, done, rejected = 0, np.inf, False, False, False
         while not done:
             iteration += 1
             expectation = self._sweep.expect(state.on_grid())
@@ -132,13 +132,12 @@ class _Iteration:
             rejected = self._accelerator.rejects(objective, SLACK * abs(objective))
             converged = change <= self._stopping.tolerance and not rejected
             done = converged or iteration == self._stopping.max_iterations
-            # The result is an EM step, never an extrapolation that has not proved itself.
-            sound = done and not rejected
-            if sound:
-                state = proposal
-            else:
+            # The result has proved its likelihood: its tables are those of this E-step.
+            if not done or rejected:
                 state = self._next(state, proposal, expectation, objective, rejected=rejected)
-        return self._result(state, iteration, change, converged=converged)
+        if rejected:
+            expectation = self._sweep.expect(state.on_grid())
+        return self._result(state, expectation, iteration, change, converged=converged)
 
     def _next(
         self, state: State, proposal: State, expectation: Expectation, objective: float, *, rejected: bool
@@ -175,12 +174,14 @@ class _Iteration:
         sd = float(np.clip(np.exp(point[-1]), SMALLEST_SD, LARGEST_SD))
         return State(params, float(point[-2]), sd)
 
-    def _result(self, state: State, iteration: int, change: float, *, converged: bool) -> EmFit:
+    def _result(
+        self, state: State, expectation: Expectation, iteration: int, change: float, *, converged: bool
+    ) -> EmFit:
         return EmFit(
             design=self._design,
             state=state,
             grid=self._sweep.grid,
-            expectation=self._sweep.expect(state.on_grid()),
+            expectation=expectation,
             log_prior=log_prior(state.params, self._design.priors)
             + float(self._design.priors.log_constants.sum()),
             n_iterations=iteration,
