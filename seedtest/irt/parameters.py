@@ -117,6 +117,11 @@ class ItemParameters:
         arrays = {field.name: getattr(self, field.name)[mask] for field in fields(self)[1:]}
         return replace(self, item_ids=kept, **arrays)
 
+    def take(self, at: IndexArray) -> "ItemParameters":
+        """Only the items at these positions, each (n_at,) and distinct, in this order."""
+        arrays = {field.name: getattr(self, field.name)[at] for field in fields(self)[1:]}
+        return replace(self, item_ids=tuple(self.item_ids[i] for i in at), **arrays)
+
 
 @dataclass(frozen=True, slots=True)
 class AbilityEstimate:
