@@ -12,7 +12,7 @@ from seedtest.irt.compiled import kernels
 from seedtest.irt.parameters import IndexArray
 from seedtest.irt.responses import COLUMNS, Responses, sort_rows
 
-ROWS_PER_BATCH = 1_000_000
+ROWS_PER_BATCH = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Ids:
 def read_responses(path: Path) -> Responses:
     """Read answers with the columns user_id, item_id and correct (true/false or 1/0) from Parquet or CSV.
 
-    Twelve bytes an answer at the peak, and the ids.
+    `path` may be a folder of Parquet files. Twelve bytes an answer at the peak, and the ids.
 
     Raises
     ------
@@ -91,12 +91,14 @@ def read_batches(path: Path, users: Ids, items: Ids) -> Iterator[Batch]:
 def _scan(path: Path) -> pl.LazyFrame:
     if not path.exists():
         raise DataError(f"There is no file {path}.")
+    if path.is_dir():
+        return pl.scan_parquet(path / "*.parquet")
     if path.suffix == ".parquet":
         return pl.scan_parquet(path)
     if path.suffix in {".csv", ".gz"}:
         # Ids are text even if they look like numbers: 007 is not 7.
         return pl.scan_csv(path, schema_overrides={"user_id": pl.String, "item_id": pl.String})
-    raise DataError(f"{path} is neither .parquet nor .csv: answers are read from these.")
+    raise DataError(f"{path} is neither .parquet nor .csv nor a folder: answers are read from these.")
 
 
 def _require_columns(path: Path, schema: pl.Schema) -> None:

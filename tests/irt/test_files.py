@@ -31,6 +31,12 @@ def test_a_parquet_file_holds_the_same_answers_as_its_frame(parquet: Path) -> No
     assert_same(read_responses(parquet), Responses.from_frame(FRAME))
 
 
+def test_a_folder_of_parquet_files_is_one_data_set(tmp_path: Path) -> None:
+    for number, part in enumerate(FRAME.iter_slices(10_000)):
+        part.write_parquet(tmp_path / f"{number}.parquet")
+    assert_same(read_responses(tmp_path), Responses.from_frame(FRAME))
+
+
 @pytest.mark.parametrize("verdict", [pl.Boolean, pl.Int64, pl.Float64])
 def test_a_csv_file_may_say_true_or_1(tmp_path: Path, verdict: type[pl.DataType]) -> None:
     path = tmp_path / "answers.csv"
@@ -79,7 +85,7 @@ def test_files_that_are_not_there_or_of_another_kind_are_named(tmp_path: Path) -
     with pytest.raises(DataError, match="There is no file"):
         read_responses(tmp_path / "answers.parquet")
     (tmp_path / "answers.xlsx").touch()
-    with pytest.raises(DataError, match=r"neither \.parquet nor \.csv"):
+    with pytest.raises(DataError, match=r"neither \.parquet nor \.csv nor a folder"):
         read_responses(tmp_path / "answers.xlsx")
 
 
