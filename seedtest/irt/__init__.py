@@ -1,6 +1,8 @@
 """Item response theory: calibration, scoring and linking; arrays in, frozen dataclasses out, no I/O."""
 
+from seedtest.irt.anchor_stability import AnchorStability, StabilityRule
 from seedtest.irt.calibration import calibrate
+from seedtest.irt.connectivity import Component, Connectivity, connectivity
 from seedtest.irt.design import MODELS, ItemModel
 from seedtest.irt.exclusions import Exclusion, ExclusionKind
 from seedtest.irt.ingest import read_responses
@@ -18,6 +20,7 @@ from seedtest.irt.priors import THIN_ITEM_PRIORS, Beta, ItemPriors
 from seedtest.irt.responses import Responses
 from seedtest.irt.results import Calibration
 from seedtest.irt.scoring import Scorer, ScoringMethod, score, score_groups, score_responses
+from seedtest.irt.standard_errors import ErrorKind
 from seedtest.irt.stored import StoredResponses
 
 __all__ = [
@@ -26,8 +29,12 @@ __all__ = [
     "THIN_ITEM_PRIORS",
     "Abilities",
     "AbilityEstimate",
+    "AnchorStability",
     "Beta",
     "Calibration",
+    "Component",
+    "Connectivity",
+    "ErrorKind",
     "Exclusion",
     "ExclusionKind",
     "GroupScores",
@@ -41,8 +48,10 @@ __all__ = [
     "Responses",
     "Scorer",
     "ScoringMethod",
+    "StabilityRule",
     "StoredResponses",
     "calibrate",
+    "connectivity",
     "information",
     "link",
     "probability",

@@ -26,7 +26,8 @@ def complete_table(responses: Responses, calibration: Calibration, statistic: st
     missing, repeated = int((counts == 0).sum()), int((counts > 1).sum())
     if missing or repeated:
         raise DataError(
-            f"{statistic} needs one answer of every learner to every item; of {counts.size} pairs {missing} have "
-            f"none and {repeated} have several. Where answers are missing by design, use infit and outfit."
+            f"{statistic} needs one answer of every learner to every item; of {counts.size} pairs {missing} "
+            f"have none and {repeated} have several. Where answers are missing by design, use infit and "
+            "outfit."
         )
     return right
