@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from sqlalchemy.engine import Engine
 
+from seedtest import irt_commands
 from seedtest.db.engine import create_engine, reachable
 from seedtest.errors import ConfigurationError, SeedtestError
 from seedtest.local import simulate as simulation
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+irt_commands.register(app)
 
 
 def main() -> None:

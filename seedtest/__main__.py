@@ -1,0 +1,5 @@
+"""`python -m seedtest` is the `seedtest` command."""
+
+from seedtest.cli import main
+
+main()
