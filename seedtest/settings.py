@@ -11,7 +11,7 @@ from seedtest.errors import ConfigurationError
 
 Model = Literal["2PL"]
 Repeats = Literal["first", "latest", "all"]
-LinkingMethod = Literal["mean-sigma", "mean-mean"]
+LinkingMethod = Literal["mean-sigma", "mean-mean", "haebara", "stocking-lord"]
 
 
 class Settings(BaseSettings):

@@ -1,7 +1,11 @@
 """Item response theory: calibration, scoring and linking; arrays in, frozen dataclasses out, no I/O."""
 
-from seedtest.irt.calibration import MODELS, calibrate
+from seedtest.irt.anchor_stability import AnchorStability, StabilityRule
+from seedtest.irt.calibration import calibrate
+from seedtest.irt.connectivity import Component, Connectivity, connectivity
+from seedtest.irt.design import MODELS, ItemModel
 from seedtest.irt.exclusions import Exclusion, ExclusionKind
+from seedtest.irt.ingest import read_responses
 from seedtest.irt.linking import Linking, LinkingConstants, LinkingMethod, link
 from seedtest.irt.model import information, probability
 from seedtest.irt.parameters import (
@@ -12,10 +16,12 @@ from seedtest.irt.parameters import (
     ItemParameters,
     Prior,
 )
-from seedtest.irt.priors import THIN_ITEM_PRIORS, ItemPriors
+from seedtest.irt.priors import THIN_ITEM_PRIORS, Beta, ItemPriors
 from seedtest.irt.responses import Responses
 from seedtest.irt.results import Calibration
-from seedtest.irt.scoring import score, score_groups
+from seedtest.irt.scoring import Scorer, ScoringMethod, score, score_groups, score_responses
+from seedtest.irt.standard_errors import ErrorKind
+from seedtest.irt.stored import StoredResponses
 
 __all__ = [
     "MODELS",
@@ -23,10 +29,16 @@ __all__ = [
     "THIN_ITEM_PRIORS",
     "Abilities",
     "AbilityEstimate",
+    "AnchorStability",
+    "Beta",
     "Calibration",
+    "Component",
+    "Connectivity",
+    "ErrorKind",
     "Exclusion",
     "ExclusionKind",
     "GroupScores",
+    "ItemModel",
     "ItemParameters",
     "ItemPriors",
     "Linking",
@@ -34,10 +46,17 @@ __all__ = [
     "LinkingMethod",
     "Prior",
     "Responses",
+    "Scorer",
+    "ScoringMethod",
+    "StabilityRule",
+    "StoredResponses",
     "calibrate",
+    "connectivity",
     "information",
     "link",
     "probability",
+    "read_responses",
     "score",
     "score_groups",
+    "score_responses",
 ]

@@ -1,26 +1,36 @@
 """Putting a free fit on the scale of reference items: θ' = Aθ + B (Kolen & Brennan, 2014, ch. 6)."""
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 
 from seedtest.errors import CalibrationError, DataError
+from seedtest.irt.anchor_stability import AnchorStability, StabilityRule, drifting, robust_z
+from seedtest.irt.characteristic_curves import link_curves
 from seedtest.irt.exclusions import Exclusion, ExclusionKind
-from seedtest.irt.parameters import Abilities, BoolArray, ItemParameters, Prior
+from seedtest.irt.parameters import Abilities, BoolArray, FloatArray, ItemParameters, Prior
 
 MIN_COMMON_ITEMS = 2
 LOWEST_CORRELATION = 0.5
 """Below this correlation of their difficulties, reference items do not agree on a common scale."""
+LOWEST_CORRELATION_OF_CHOSEN = 0.9
+"""The same once drifting items were dropped: of unrelated items too the rest then agrees, by choice."""
 LARGEST_STRETCH = 5.0
 """Two scales whose units differ by more than this factor are not taken for the same trait."""
+DEFAULT_STABILITY: Final = StabilityRule()
+ERRORS: Final = ("se_a", "se_b", "se_c")
 
 
 class LinkingMethod(StrEnum):
-    """How the slope is found; the intercept always matches the mean difficulties."""
+    """How slope and intercept are found: from means and spreads, or from the items' curves."""
 
     MEAN_SIGMA = "mean-sigma"
     MEAN_MEAN = "mean-mean"
+    HAEBARA = "haebara"
+    STOCKING_LORD = "stocking-lord"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,39 +74,69 @@ class LinkingConstants:
 
 @dataclass(frozen=True, slots=True)
 class Linking:
-    """Constants, or None and the reason; which common items carried them and which could not."""
+    """What a search for linking constants found.
+
+    Attributes
+    ----------
+    constants
+        Slope and intercept; None where there are none.
+    method
+        How they were found.
+    used_ids
+        Common items that carry them.
+    dropped
+        Common items that do not, each with the reason: not usable, or drifting.
+    reason
+        Why there are no constants.
+    se_slope, se_intercept
+        Standard errors of the constants; NaN where those of the free items are unknown.
+    stability
+        Displacement and robust z of every usable common item.
+    """
 
     constants: LinkingConstants | None
     method: LinkingMethod
     used_ids: tuple[str, ...]
     dropped: tuple[Exclusion, ...]
     reason: str | None
+    se_slope: float = math.nan
+    se_intercept: float = math.nan
+    stability: tuple[AnchorStability, ...] = ()
 
 
 def link(
     free: ItemParameters,
     reference: ItemParameters,
     method: LinkingMethod | str = LinkingMethod.MEAN_SIGMA,
+    stability: StabilityRule | None = DEFAULT_STABILITY,
 ) -> Linking:
     """Find the constants that put a free fit on the scale of the reference items.
 
     mean-sigma (Marco, 1977): A = sd(b_ref)/sd(b_free); mean-mean (Loyd & Hoover, 1980):
-    A = mean(a_free)/mean(a_ref). Both: B = mean(b_ref) − A·mean(b_free).
+    A = mean(a_free)/mean(a_ref); both: B = mean(b_ref) − A·mean(b_free). haebara and stocking-lord minimise
+    the distance of the items' or of the test's characteristic curves (see `characteristic_curves`).
 
-    A common item is usable if a and b are finite and a > 0 on both sides; the others are in `dropped`.
-    There are no constants, and `reason` says why, when
+    A common item is usable if a and b are finite and a > 0 on both sides; the others are in `dropped`, and
+    so are drifting ones, by the rule of `anchor_stability.StabilityRule`. There are no constants, and
+    `reason` says why, when
 
     - fewer than two common items are usable;
     - mean-sigma finds no spread of b on one side;
-    - the items contradict each other: the two sides' difficulties correlate below 0.5 (two items:
-      they stand in opposite order), or the slope lies outside [1/5, 5].
+    - the items contradict each other: the two sides' difficulties correlate below 0.5, or below 0.9 if
+      drifting ones were dropped (two items: they stand in opposite order), or the slope lies outside
+      [1/5, 5].
+
+    Standard errors of the constants are by the delta method (Ogasawara, 2000), from the standard errors of
+    a, b and c as if parameters were independent; of the reference items an unknown error counts as 0.
 
     Parameters
     ----------
     free, reference
         Parameters on the scale of the fit and on the scale wanted.
     method
-        `mean-sigma` or `mean-mean`.
+        `mean-sigma`, `mean-mean`, `haebara` or `stocking-lord`.
+    stability
+        When common items are dropped for drifting; None: never.
 
     Raises
     ------
@@ -108,8 +148,17 @@ def link(
     if len(pair) < MIN_COMMON_ITEMS:
         too_few = f"{len(pair)} usable common items; {MIN_COMMON_ITEMS} are needed"
         return Linking(None, method, pair.free.item_ids, dropped, too_few)
-    constants, reason = _agreed_constants(pair, method)
-    return Linking(constants, method, pair.free.item_ids, dropped, reason)
+    stable, drifted = _stable(pair, method, stability)
+    dropped += drifted
+    lowest = LOWEST_CORRELATION_OF_CHOSEN if drifted else LOWEST_CORRELATION
+    solution, reason = _agreed(stable, method, lowest)
+    if solution is None:
+        return Linking(None, method, stable.free.item_ids, dropped, reason)
+    se_slope, se_intercept = _errors(stable, solution)
+    table = _stability(pair, stable, solution.constants, stability or DEFAULT_STABILITY)
+    return Linking(
+        solution.constants, method, stable.free.item_ids, dropped, None, se_slope, se_intercept, table
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +170,22 @@ class _Pair:
 
     def __len__(self) -> int:
         return len(self.free)
+
+    def select(self, keep: BoolArray) -> "_Pair":
+        """Only the items where `keep`, (n_items,), is true."""
+        return _Pair(self.free.select(keep), self.reference.select(keep))
+
+    def displacement(self, constants: "LinkingConstants") -> FloatArray:
+        """Return b_ref − (A·b + B) in logits, (n_items,)."""
+        return np.asarray(self.reference.b - constants.slope * self.free.b - constants.intercept)
+
+
+@dataclass(frozen=True, eq=False)
+class _Solution:
+    """Constants, and their derivatives by a, b, c of the free and the reference items, (2, 6, n_items)."""
+
+    constants: "LinkingConstants"
+    influence: FloatArray
 
 
 def _known(method: LinkingMethod | str) -> LinkingMethod:
@@ -134,7 +199,7 @@ def _known(method: LinkingMethod | str) -> LinkingMethod:
 
 def _common(free: ItemParameters, reference: ItemParameters) -> tuple[_Pair, tuple[Exclusion, ...]]:
     shared = free.select(reference.index_of(free.item_ids) >= 0)
-    expected = _take(reference, shared)
+    expected = reference.take(reference.index_of(shared.item_ids))
     estimated_ok, reference_ok = _usable(shared), _usable(expected)
     dropped = tuple(
         Exclusion(ExclusionKind.ITEM, item_id, _fault(free_ok=ok), int(n))
@@ -147,14 +212,6 @@ def _common(free: ItemParameters, reference: ItemParameters) -> tuple[_Pair, tup
     return _Pair(shared.select(usable), expected.select(usable)), dropped
 
 
-def _take(reference: ItemParameters, shared: ItemParameters) -> ItemParameters:
-    at = reference.index_of(shared.item_ids)
-    return ItemParameters(
-        shared.item_ids,
-        *(getattr(reference, name)[at] for name in ("a", "b", "c", "se_a", "se_b", "se_c", "n")),
-    )
-
-
 def _usable(items: ItemParameters) -> BoolArray:
     return np.isfinite(items.a) & np.isfinite(items.b) & (items.a > 0)
 
@@ -164,31 +221,123 @@ def _fault(*, free_ok: bool) -> str:
     return f"its {side} parameters are not finite with a > 0"
 
 
-def _disagreement(pair: _Pair, method: LinkingMethod) -> str | None:
+def _disagreement(pair: _Pair, method: LinkingMethod, lowest: float) -> str | None:
     spread = min(np.ptp(pair.free.b), np.ptp(pair.reference.b))
     if spread == 0:
         return "the common items have no spread of difficulty" if method is LinkingMethod.MEAN_SIGMA else None
     correlation = float(np.corrcoef(pair.free.b, pair.reference.b)[0, 1])
-    if correlation >= LOWEST_CORRELATION:
+    if correlation >= lowest:
         return None
     return (
         f"contradictory common items: the difficulties of {len(pair)} correlate {correlation:.2f} "
-        f"with the reference, below {LOWEST_CORRELATION}"
+        f"with the reference, below {lowest}"
     )
 
 
-def _agreed_constants(pair: _Pair, method: LinkingMethod) -> tuple[LinkingConstants | None, str | None]:
-    if contradiction := _disagreement(pair, method):
+def _agreed(pair: _Pair, method: LinkingMethod, lowest: float) -> tuple[_Solution | None, str | None]:
+    if contradiction := _disagreement(pair, method, lowest):
         return None, contradiction
-    constants = _constants(pair, method)
-    if 1 / LARGEST_STRETCH <= constants.slope <= LARGEST_STRETCH:
-        return constants, None
-    return None, f"slope {constants.slope:.3g} lies outside [1/{LARGEST_STRETCH:g}, {LARGEST_STRETCH:g}]"
+    solution = _solved(pair, method)
+    slope = None if solution is None else solution.constants.slope
+    if slope is not None and 1 / LARGEST_STRETCH <= slope <= LARGEST_STRETCH:
+        return solution, None
+    found = "no slope is found: the curves do not meet; a slope" if slope is None else f"slope {slope:.3g}"
+    return None, f"{found} lies outside [1/{LARGEST_STRETCH:g}, {LARGEST_STRETCH:g}]"
 
 
-def _constants(pair: _Pair, method: LinkingMethod) -> LinkingConstants:
+def _stable(
+    pair: _Pair, method: LinkingMethod, rule: StabilityRule | None
+) -> tuple[_Pair, tuple[Exclusion, ...]]:
+    """Drop the worst drifting item and find the constants anew, until none drifts or the minimum is left."""
+    dropped: list[Exclusion] = []
+    if rule is None:
+        return pair, ()
+    fewest = rule.fewest_of(len(pair))
+    while len(pair) > fewest and (np.ptp(pair.free.b) > 0 or method is not LinkingMethod.MEAN_SIGMA):
+        solution = _solved(pair, method)
+        if solution is None:
+            break
+        displacement = pair.displacement(solution.constants)
+        z = robust_z(displacement, displacement)
+        drift = drifting(displacement, z, rule)
+        worst = int(drift.argmax())
+        if drift[worst] == 0:
+            break
+        reason = f"it drifts by {displacement[worst]:+.2f} logits (robust z {z[worst]:+.1f})"
+        dropped.append(
+            Exclusion(ExclusionKind.ITEM, pair.free.item_ids[worst], reason, int(pair.free.n[worst]))
+        )
+        pair = pair.select(np.arange(len(pair)) != worst)
+    return pair, tuple(dropped)
+
+
+def _stability(
+    pair: _Pair, kept: _Pair, constants: LinkingConstants, rule: StabilityRule
+) -> tuple[AnchorStability, ...]:
+    displacement = pair.displacement(constants)
+    z = robust_z(displacement, kept.displacement(constants))
+    stays = set(kept.free.item_ids)
+    return tuple(
+        AnchorStability(item_id, float(shift), float(score), item_id in stays, bool(drifts > 0))
+        for item_id, shift, score, drifts in zip(
+            pair.free.item_ids, displacement, z, drifting(displacement, z, rule), strict=True
+        )
+    )
+
+
+def _solved(pair: _Pair, method: LinkingMethod) -> _Solution | None:
+    """Constants, without asking whether they make sense; None where there is no slope above 0."""
     if method is LinkingMethod.MEAN_SIGMA:
-        slope = float(pair.reference.b.std() / pair.free.b.std())
-    else:
-        slope = float(pair.free.a.mean() / pair.reference.a.mean())
-    return LinkingConstants(slope, float(pair.reference.b.mean() - slope * pair.free.b.mean()))
+        return _mean_sigma(pair)
+    if method is LinkingMethod.MEAN_MEAN:
+        return _mean_mean(pair)
+    near = _mean_mean(pair).constants
+    found = link_curves(
+        pair.free,
+        pair.reference,
+        (near.slope, near.intercept),
+        of_the_test=method is LinkingMethod.STOCKING_LORD,
+    )
+    if not (np.isfinite([found.slope, found.intercept]).all() and found.slope > 0):
+        return None
+    return _Solution(LinkingConstants(found.slope, found.intercept), found.influence)
+
+
+def _mean_sigma(pair: _Pair) -> _Solution:
+    free, reference, n = pair.free.b, pair.reference.b, len(pair)
+    slope = float(reference.std() / free.std())
+    by_free = -slope * (free - free.mean()) / (n * free.var())
+    spread = reference.std()
+    by_reference = np.zeros(n) if spread == 0 else (reference - reference.mean()) / (n * spread * free.std())
+    influence = np.zeros((2, 6, n))
+    influence[0, 1], influence[0, 4] = by_free, by_reference
+    return _with_intercept(pair, slope, influence)
+
+
+def _mean_mean(pair: _Pair) -> _Solution:
+    slope = float(pair.free.a.mean() / pair.reference.a.mean())
+    influence = np.zeros((2, 6, len(pair)))
+    influence[0, 0] = 1 / pair.reference.a.sum()
+    influence[0, 3] = -slope / pair.reference.a.sum()
+    return _with_intercept(pair, slope, influence)
+
+
+def _with_intercept(pair: _Pair, slope: float, influence: FloatArray) -> _Solution:
+    """B = mean(b_ref) − A·mean(b_free)."""
+    mean = float(pair.free.b.mean())
+    influence[1] = -mean * influence[0]
+    influence[1, 1] -= slope / len(pair)
+    influence[1, 4] += 1 / len(pair)
+    return _Solution(LinkingConstants(slope, float(pair.reference.b.mean() - slope * mean)), influence)
+
+
+def _errors(pair: _Pair, solution: _Solution) -> tuple[float, float]:
+    """Delta method: Var = Σ influence²·se², over the parameters that have an influence."""
+    errors = np.stack([getattr(pair.free, name) for name in ERRORS])
+    # Of an item whose b has an error, a or c without one was held, such as c of a 2PL: it does not vary.
+    errors[np.isnan(errors) & ~np.isnan(errors[1])] = 0.0
+    known = np.nan_to_num(np.stack([getattr(pair.reference, name) for name in ERRORS]))
+    both = np.concatenate([errors, known])
+    terms = np.where(solution.influence == 0, 0.0, solution.influence * both)
+    slope, intercept = np.sqrt((terms**2).sum(axis=(1, 2)))
+    return float(slope), float(intercept)

@@ -103,20 +103,37 @@ class ItemParameters:
         known = pl.Series("known", self.item_ids, dtype=pl.String)
         return wanted.replace_strict(known, positions, default=-1, return_dtype=pl.Int32).to_numpy()
 
+    def with_values_of(self, known: "ItemParameters", mask: BoolArray) -> "ItemParameters":
+        """Take parameters and standard errors from elsewhere where the mask, (n_items,), is true."""
+        at = known.index_of(self.item_ids)[mask]
+        columns = {name: getattr(self, name).copy() for name in ("a", "b", "c", "se_a", "se_b", "se_c")}
+        for name, column in columns.items():
+            column[mask] = getattr(known, name)[at]
+        return replace(self, **columns)
+
     def select(self, mask: BoolArray) -> "ItemParameters":
         """Only the items where the mask, (n_items,), is true, in the same order."""
         kept = tuple(compress(self.item_ids, mask))
         arrays = {field.name: getattr(self, field.name)[mask] for field in fields(self)[1:]}
         return replace(self, item_ids=kept, **arrays)
 
+    def take(self, at: IndexArray) -> "ItemParameters":
+        """Only the items at these positions, each (n_at,) and distinct, in this order."""
+        arrays = {field.name: getattr(self, field.name)[at] for field in fields(self)[1:]}
+        return replace(self, item_ids=tuple(self.item_ids[i] for i in at), **arrays)
+
 
 @dataclass(frozen=True, slots=True)
 class AbilityEstimate:
-    """EAP of one learner: θ and its standard error (logits), NaN without a counted answer."""
+    """Ability of one learner: θ and its standard error (logits), NaN without a counted answer."""
 
     theta: float
     se: float
     n: int
+
+    def as_prior(self) -> Prior:
+        """Return the posterior as a normal prior for answers still to come."""
+        return Prior(self.theta, self.se)
 
 
 @dataclass(frozen=True, eq=False)

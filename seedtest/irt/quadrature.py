@@ -35,17 +35,3 @@ def normal_grid(prior: Prior = STANDARD_NORMAL, n_nodes: int = DEFAULT_N_NODES) 
     standard = np.linspace(-GRID_HALF_WIDTH_SD, GRID_HALF_WIDTH_SD, n_nodes)
     density = np.exp(-0.5 * standard**2)
     return Quadrature(prior.mean + prior.sd * standard, np.log(density / density.sum()))
-
-
-def posterior(log_likelihood: FloatArray, grid: Quadrature) -> tuple[FloatArray, FloatArray]:
-    """Posterior over the nodes, (n, n_nodes), and log marginal likelihood, (n,), of each row.
-
-    Sums run along rows in NumPy's own order rather than in BLAS, whose order depends on the other rows.
-    """
-    weights = log_likelihood + grid.log_weights
-    peak = weights.max(axis=1)
-    weights -= peak[:, None]
-    np.exp(weights, out=weights)
-    total = weights.sum(axis=1)
-    weights /= total[:, None]
-    return weights, peak + np.log(total)

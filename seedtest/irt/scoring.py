@@ -1,26 +1,32 @@
-"""Abilities from answers and known item parameters: expected a posteriori (Bock & Mislevy, 1982)."""
+"""Abilities from answers and known item parameters: EAP (Bock & Mislevy, 1982), MAP, ML and WLE."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from scipy.special import logit
 
 from seedtest.errors import DataError
-from seedtest.irt.answers import AnswerMatrix, answer_matrix, log_likelihood
-from seedtest.irt.model import log_probabilities
+from seedtest.irt.compiled import kernels
 from seedtest.irt.parameters import (
     STANDARD_NORMAL,
     AbilityEstimate,
+    BoolArray,
     FloatArray,
     GroupScores,
+    IndexArray,
+    IntArray,
     ItemParameters,
     Prior,
 )
-from seedtest.irt.quadrature import DEFAULT_N_NODES, Quadrature, normal_grid, posterior
-
-CELLS_PER_CHUNK = 1_000_000
-"""Groups × nodes worked on at once: 8 MB a temporary array."""
+from seedtest.irt.quadrature import DEFAULT_N_NODES, Quadrature, normal_grid
+from seedtest.irt.responses import Responses, rows_of_codes
+from seedtest.irt.rows import Rows, cut, threads_for
 
 FINER = 8
 """A posterior narrower than the grid can show is integrated again on a grid this many times as fine."""
@@ -28,20 +34,162 @@ FINER = 8
 NARROWEST_SD_STEPS = 0.75
 """The trapezoid rule loses digits once a posterior's SD is below about 0.75 steps (error 3e-5 of it)."""
 
+DEFAULT_BOUNDS = (-6.0, 6.0)
+
+
+class ScoringMethod(StrEnum):
+    """How θ is estimated.
+
+    EAP: mean of the posterior, SE its standard deviation. MAP: mode of the posterior, SE 1/√(I + 1/σ²).
+    ML: maximum of the likelihood within bounds, SE 1/√I. WLE: Warm's (1989) weighted likelihood, finite
+    also when everything is right, SE 1/√I. I is Fisher's information at the estimate.
+    """
+
+    EAP = "EAP"
+    MAP = "MAP"
+    ML = "ML"
+    WLE = "WLE"
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Items, prior and method made ready for many calls.
+
+    Attributes
+    ----------
+    items
+        Parameters of the items.
+    prior
+        Ability distribution: N(0, 1), that of a fit, or a learner's last posterior when only new
+        answers are given (`AbilityEstimate.as_prior`).
+    method
+        EAP, MAP, ML or WLE.
+    bounds
+        Range of ML and WLE estimates (logits): the estimate is a bound where the likelihood still rises.
+
+    Raises
+    ------
+    DataError
+        For parameters that are not finite, c outside [0, 1), or bounds that are none.
+    """
+
+    items: ItemParameters
+    prior: Prior = STANDARD_NORMAL
+    method: ScoringMethod = ScoringMethod.EAP
+    bounds: tuple[float, float] = DEFAULT_BOUNDS
+
+    def __post_init__(self) -> None:
+        _require_usable(self.items)
+        if not -np.inf < self.bounds[0] < self.bounds[1] < np.inf:
+            raise DataError(
+                f"Abilities cannot be bounded by {self.bounds}: give a lower and a higher number."
+            )
+
+    def one(self, item_ids: Sequence[str], correct: Sequence[bool] | BoolArray) -> AbilityEstimate:
+        """Ability of one learner from answers to items by id, each (n_answers,).
+
+        Answers to items without parameters do not count; without any that counts: NaN, NaN, 0.
+        """
+        position = self._position.get
+        item = np.array([position(item_id, -1) for item_id in item_ids], dtype=np.int32)
+        verdict = np.asarray(correct, dtype=np.bool_)
+        if item.shape != verdict.shape:
+            raise DataError(f"{item.size} items and {verdict.size} verdicts; every answer needs both.")
+        grid, table = self._grid, self._table
+        theta, se, n = self._eap_of_one(item, verdict, table, grid.nodes, grid.log_weights)
+        if self.method is ScoringMethod.EAP and not se < NARROWEST_SD_STEPS * grid.step:
+            return AbilityEstimate(theta, se, n)
+        code = np.sort(2 * item[item >= 0] + verdict[item >= 0])
+        scores = self.rows(Rows(np.array([0, code.size]), code))
+        return AbilityEstimate(float(scores.theta[0]), float(scores.se[0]), int(scores.n[0]))
+
+    def rows(self, rows: Rows, n_threads: int | None = None) -> GroupScores:
+        """Abilities of rows of sorted codes over these items, each result (n_rows,)."""
+        n = np.diff(rows.start)
+        theta, se = np.full(n.size, np.nan), np.full(n.size, np.nan)
+        threads = threads_for(rows.code.size, n_threads)
+        self._integrate(rows, np.arange(n.size), self._grid, self._table, theta, se, threads)
+        narrow = np.flatnonzero(se < NARROWEST_SD_STEPS * self._grid.step)
+        if narrow.size:
+            fine = normal_grid(self.prior, FINER * (DEFAULT_N_NODES - 1) + 1)
+            self._integrate(rows, narrow, fine, _log_table(self.items, fine), theta, se, threads)
+        if self.method is not ScoringMethod.EAP:
+            self._maximise(rows, theta, se, threads)
+        return GroupScores(theta, se, n)
+
+    def _integrate(
+        self,
+        rows: Rows,
+        chosen: IntArray,
+        grid: Quadrature,
+        table: FloatArray,
+        theta: FloatArray,
+        se: FloatArray,
+        n_threads: int,
+    ) -> None:
+        eap = kernels("scoring").eap
+
+        def work(part: IntArray) -> None:
+            eap(rows.start, rows.code, part, table, grid.nodes, grid.log_weights, theta, se)
+
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(work, np.array_split(chosen, n_threads)))
+
+    def _maximise(self, rows: Rows, theta: FloatArray, se: FloatArray, n_threads: int) -> None:
+        scoring = kernels("scoring")
+        items = np.stack([self.items.a, self.items.b, self.items.c], axis=1)
+        prior = np.array([self.prior.mean, self.prior.sd**-2])
+        method = getattr(scoring, self.method.value)
+        unbounded = (-1e3 * self.prior.sd + self.prior.mean, 1e3 * self.prior.sd + self.prior.mean)
+        bounds = unbounded if self.method is ScoringMethod.MAP else self.bounds
+        limits = np.array(bounds)
+        estimate = scoring.point_estimates
+        with ThreadPoolExecutor(n_threads) as pool:
+            parts = cut(rows, n_threads)
+            list(
+                pool.map(
+                    lambda part: estimate(
+                        rows.start, rows.code, part.first, part.last, items, prior, limits, method, theta, se
+                    ),
+                    parts,
+                )
+            )
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {item_id: at for at, item_id in enumerate(self.items.item_ids)}
+
+    @cached_property
+    def _grid(self) -> Quadrature:
+        return normal_grid(self.prior)
+
+    @cached_property
+    def _table(self) -> FloatArray:
+        return _log_table(self.items, self._grid)
+
+    @cached_property
+    def _eap_of_one(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a compiled function
+        return kernels("scoring").eap_of_one
+
 
 def score(
     items: ItemParameters,
     item_ids: pl.Series | Sequence[str],
     correct: ArrayLike,
     prior: Prior = STANDARD_NORMAL,
+    method: ScoringMethod | str = ScoringMethod.EAP,
 ) -> AbilityEstimate:
-    """EAP of one learner from answers to items by id, each (n_answers,).
+    """Ability of one learner from answers to items by id, each (n_answers,).
 
     Answers to items without parameters do not count; with none that counts θ and SE are NaN and n is 0.
+    With the last estimate's `as_prior()` for a prior only the answers since then are needed. For many calls
+    with the same items make a `Scorer`: it takes microseconds.
     """
-    item = items.index_of(item_ids)
-    one = score_groups(items, np.zeros(len(item), dtype=np.int32), item, correct, 1, prior)
-    return AbilityEstimate(float(one.theta[0]), float(one.se[0]), int(one.n[0]))
+    _require_usable(items)
+    used = np.zeros(len(items), dtype=np.bool_)
+    at = items.index_of(item_ids)
+    used[at[at >= 0]] = True
+    return Scorer(items.select(used), prior, known_method(method)).one(list(item_ids), np.asarray(correct))
 
 
 def score_groups(
@@ -51,10 +199,11 @@ def score_groups(
     correct: ArrayLike,
     n_groups: int,
     prior: Prior = STANDARD_NORMAL,
+    method: ScoringMethod | str = ScoringMethod.EAP,
 ) -> GroupScores:
-    """EAP of every group of answers: a learner, a learner's topic, a learner's window of days.
+    """Ability of every group of answers: a learner, a learner's topic, a learner's window of days.
 
-    θ̂ = Σ_k x_k·p_k and SE² = Σ_k (x_k − θ̂)²·p_k, where p_k ∝ w_k·Π P(answer | x_k) over the group's
+    EAP: θ̂ = Σ_k x_k·p_k and SE² = Σ_k (x_k − θ̂)²·p_k, where p_k ∝ w_k·Π P(answer | x_k) over the group's
     answers and the even grid x_k of the prior.
 
     Parameters
@@ -67,6 +216,8 @@ def score_groups(
         How many groups there are, with or without answers.
     prior
         Ability distribution.
+    method
+        EAP, MAP, ML or WLE.
 
     Returns
     -------
@@ -79,52 +230,58 @@ def score_groups(
     DataError
         For parameters that are not finite, c outside [0, 1), or group or item numbers out of range.
     """
-    _require_usable(items)
-    answers = _counted(group, item, correct, (n_groups, len(items)))
-    n = np.asarray(answers.sum(axis=1)).astype(np.int64)
-    theta, se = np.full(n_groups, np.nan), np.full(n_groups, np.nan)
-    grid = normal_grid(prior)
-    answered = np.flatnonzero(n)
-    _fill(theta, se, answered, answers, items, grid)
-    narrow = answered[se[answered] < NARROWEST_SD_STEPS * grid.step]
-    _fill(theta, se, narrow, answers, items, normal_grid(prior, FINER * (DEFAULT_N_NODES - 1) + 1))
-    return GroupScores(theta, se, n)
-
-
-def _counted(group: ArrayLike, item: ArrayLike, correct: ArrayLike, shape: tuple[int, int]) -> AnswerMatrix:
-    groups, items = np.asarray(group, dtype=np.int64), np.asarray(item, dtype=np.int64)
+    scorer = Scorer(items, prior, known_method(method))
+    groups, numbers = np.asarray(group), np.asarray(item)
     verdicts = np.asarray(correct, dtype=np.bool_)
-    n_groups, n_items = shape
-    if not groups.shape == items.shape == verdicts.shape:
+    if not groups.shape == numbers.shape == verdicts.shape:
         raise DataError(
-            f"There are {groups.size} groups, {items.size} items and {verdicts.size} verdicts; "
+            f"There are {groups.size} groups, {numbers.size} items and {verdicts.size} verdicts; "
             "every answer needs one of each."
         )
-    if groups.size and not (0 <= groups.min() <= groups.max() < n_groups and items.max() < n_items):
-        raise DataError(f"An answer points outside the {n_groups} groups or the {n_items} items given.")
-    known = items >= 0
-    return answer_matrix(groups[known], items[known], verdicts[known], shape)
+    if groups.size and not (0 <= groups.min() <= groups.max() < n_groups and numbers.max() < len(items)):
+        raise DataError(f"An answer points outside the {n_groups} groups or the {len(items)} items given.")
+    start, code = rows_of_codes(_compact(groups), _compact(numbers), verdicts, n_groups)
+    return scorer.rows(Rows(start, code))
 
 
-def _fill(
-    theta: FloatArray,
-    se: FloatArray,
-    rows: NDArray[np.int64],
-    answers: AnswerMatrix,
+def score_responses(
     items: ItemParameters,
-    grid: Quadrature,
-) -> None:
-    table = log_probabilities(items, grid.nodes)
-    for chunk in _chunks(rows, CELLS_PER_CHUNK // grid.nodes.size):
-        weights, _ = posterior(log_likelihood(answers[chunk], table), grid)
-        mean = (weights * grid.nodes).sum(axis=1)
-        theta[chunk] = mean
-        se[chunk] = np.sqrt((weights * (grid.nodes - mean[:, None]) ** 2).sum(axis=1))
+    responses: Responses,
+    prior: Prior = STANDARD_NORMAL,
+    method: ScoringMethod | str = ScoringMethod.EAP,
+) -> GroupScores:
+    """Ability of every learner of the responses, (n_users,); answers to other items do not count."""
+    scorer = Scorer(items, prior, known_method(method))
+    at = items.index_of(responses.item_ids)
+    if np.array_equal(at, np.arange(len(items))):
+        return scorer.rows(Rows(responses.start, responses.code))
+    return score_groups(
+        items, responses.user, at[responses.item], responses.correct, responses.n_users, prior, method
+    )
 
 
-def _chunks(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, rows.size, size):
-        yield rows[start : start + size]
+def known_method(method: ScoringMethod | str) -> ScoringMethod:
+    """Return the method, or say which there are."""
+    try:
+        return ScoringMethod(method)
+    except ValueError as error:
+        raise DataError(
+            f"Unknown scoring method {method!r}; choose one of {', '.join(ScoringMethod)}."
+        ) from error
+
+
+def _compact(index: IntArray | IndexArray) -> IndexArray:
+    return np.ascontiguousarray(index, dtype=np.int32)
+
+
+def _log_table(items: ItemParameters, grid: Quadrature) -> FloatArray:
+    """Log Q and log P at the nodes, two rows an item, (2·n_items, n_nodes)."""
+    with np.errstate(divide="ignore"):
+        logit_c = logit(items.c)
+    params = np.stack([items.a, -items.a * items.b, logit_c], axis=1)
+    table = np.empty((2 * len(items), grid.nodes.size))
+    kernels("estimation").log_table(params, grid.nodes, table, 0, len(items))
+    return table
 
 
 def _require_usable(items: ItemParameters) -> None:

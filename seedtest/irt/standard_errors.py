@@ -1,85 +1,184 @@
-"""Standard errors of items, each from its own block of the observed information."""
+"""Standard errors of items from the observed information: all of it, or each item's own block."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from scipy.special import expit
 
-from seedtest.irt.answers import AnswerMatrix
-from seedtest.irt.em import Expectation
-from seedtest.irt.maximisation import complete_information, logits
-from seedtest.irt.parameters import FloatArray, IntArray
+from seedtest.irt.compiled import kernels
+from seedtest.irt.em import EmFit
+from seedtest.irt.observed_information import Slopes, covariance_blocks, n_polynomials
+from seedtest.irt.parameters import BoolArray, FloatArray
+from seedtest.irt.rows import Rows
+from seedtest.irt.sweep import Sweep
 
-CELLS_PER_CHUNK = 1_000_000
+UPPER = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+"""Positions of the kernels' six products in a block."""
+
+
+LARGEST_SHARE_FOR_BLOCKS = 0.1
+"""Share of the learners up to which an item's own block is enough.
+
+What the block leaves out, that the other items are estimated too, adds about share·a²/5 to the variance of
+an intercept: 2 % of it, 1 % of its standard error, at a tenth of the learners and a = 1.
+"""
+
+MOST_PARAMETERS = 2_000
+MOST_PRODUCTS = 2e11
+"""The whole information is taken up to so many parameters (32 MB a thread) and multiplications (seconds)."""
+
+
+class ErrorKind(StrEnum):
+    """Where standard errors come from.
+
+    FULL: the inverse of the whole observed information. BLOCK: the inverse of each item's own block, other
+    items held; right when every item was answered by a small share of the learners, and down to
+    0.8 of the full ones when everybody answered everything.
+    """
+
+    FULL = "full"
+    BLOCK = "block"
 
 
 @dataclass(frozen=True, eq=False)
-class _Pairs:
-    """Learner–item pairs with answers: counts of right and of all answers, each (n_pairs,)."""
+class ItemCovariance:
+    """Covariance of each item's slope, intercept and logit c, (n_items, 3, 3), and where it comes from.
 
-    user: IntArray
-    item: IntArray
-    right: FloatArray
-    total: FloatArray
-
-    def chunks(self, size: int) -> Iterator["_Pairs"]:
-        for start in range(0, self.user.size, size):
-            part = slice(start, start + size)
-            yield _Pairs(self.user[part], self.item[part], self.right[part], self.total[part])
-
-
-def item_information(
-    answers: AnswerMatrix, expectation: Expectation, lines: FloatArray, nodes: FloatArray
-) -> FloatArray:
-    """Observed information about each item's slope and intercept, (n_items, 2, 2).
-
-    Louis (1982), for one item with the others held: complete information minus, over the learners,
-    the posterior covariance of the item's score (r − nP)(θ, 1). It is the item's diagonal block of
-    minus the second derivative of the marginal log-likelihood.
-
-    Errors from the block's inverse ignore that other items are estimated too: right when each learner
-    answered a small part of the items, too small (down to 0.8 of the full ones) when every learner
-    answered every item. The full observed information comes with the compiled engine.
+    0 where a parameter is held, NaN where the information is singular.
     """
-    observed = complete_information(expectation.counts, nodes, lines)
-    p = expit(logits(lines, nodes))
-    powers = np.stack([nodes**2, nodes, np.ones_like(nodes)], axis=1)
-    for pairs in _pairs(answers).chunks(CELLS_PER_CHUNK // nodes.size):
-        missing = _score_covariance(pairs, expectation.posterior, p, powers)
-        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            lost = np.bincount(pairs.item, missing[:, row + column], minlength=len(lines))
-            observed[:, row, column] -= lost
-    return observed
+
+    blocks: FloatArray
+    kind: ErrorKind
 
 
-def parameter_errors(information: FloatArray, lines: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Invert to standard errors of a and b = −d/a (delta method), each (n_items,); NaN where singular."""
-    determinant = np.linalg.det(information)
-    regular = (determinant > 0) & (information[:, 0, 0] > 0)
-    covariance = np.full_like(information, np.nan)
-    covariance[regular] = np.linalg.inv(information[regular])
-    a, d = lines[:, 0], lines[:, 1]
-    by_line = np.stack([d / a**2, -1 / a], axis=1)
-    variance_b = np.einsum("ij,ijk,ik->i", by_line, covariance, by_line)
-    return np.sqrt(covariance[:, 0, 0]), np.sqrt(variance_b)
+@dataclass(frozen=True, eq=False)
+class ParameterErrors:
+    """Standard errors of a, d, b and c, each (n_items,); NaN where held or the information is singular."""
+
+    a: FloatArray
+    d: FloatArray
+    b: FloatArray
+    c: FloatArray
 
 
-def _pairs(answers: AnswerMatrix) -> _Pairs:
-    entries = answers.tocoo()
-    user, column = (np.asarray(index, dtype=np.int64) for index in entries.coords)
-    n_items = answers.shape[1] // 2
-    key, at = np.unique(user * n_items + column % n_items, return_inverse=True)
-    right = np.bincount(at, entries.data * (column < n_items)).astype(np.float64)
-    total = np.bincount(at, entries.data).astype(np.float64)
-    return _Pairs(key // n_items, key % n_items, right, total)
+def item_covariance(sweep: Sweep, em: EmFit, kind: ErrorKind | None = None) -> ItemCovariance:
+    """Invert the whole observed information where that matters and can be done, else each item's block.
+
+    `kind` decides, where it is given. Else the whole matters when an item was answered by more than a tenth
+    of the learners; it can be done up to 2,000 parameters and 2·10¹¹ multiplications. Where it is
+    singular the blocks take its place.
+    """
+    slopes = _slopes(em)
+    own = _item_information(sweep, em, slopes)
+    if kind is ErrorKind.FULL or (kind is None and _whole_is_wanted(em)):
+        blocks = covariance_blocks(sweep, em, own, slopes)
+        if blocks is not None:
+            return ItemCovariance(blocks, ErrorKind.FULL)
+    return ItemCovariance(_inverted(own, em), ErrorKind.BLOCK)
 
 
-def _score_covariance(pairs: _Pairs, posterior: FloatArray, p: FloatArray, powers: FloatArray) -> FloatArray:
-    """Posterior variance of (r − nP)·θ, its covariance with r − nP, variance of that, (n_pairs, 3)."""
-    score = pairs.right[:, None] - pairs.total[:, None] * p[pairs.item]
-    weighted = posterior[pairs.user] * score
-    mean = weighted @ powers[:, 1:]
-    square = (weighted * score) @ powers
-    products = np.stack([mean[:, 0] ** 2, mean[:, 0] * mean[:, 1], mean[:, 1] ** 2], axis=1)
-    return np.asarray(square - products)
+def _whole_is_wanted(em: EmFit) -> bool:
+    n_users = em.expectation.mass.sum()
+    n = em.expectation.sums.sum(axis=1).reshape(-1, 2).sum(axis=1)
+    n_parameters = em.design.n_parameters
+    products = n_users * n_polynomials(em) * n_parameters**2
+    small = n_parameters <= MOST_PARAMETERS and products <= MOST_PRODUCTS
+    return small and bool(n.max() > LARGEST_SHARE_FOR_BLOCKS * n_users)
+
+
+def _item_information(sweep: Sweep, em: EmFit, slopes: Slopes) -> FloatArray:
+    """Observed information about each item's slope, intercept and logit c, (n_items, 3, 3).
+
+    Louis (1982), for one item with the others held: the answers' own part, −E[H] − E[ssᵀ], which the
+    expected answers give, and E[S]E[S]ᵀ of each learner's score S. With u and v the derivatives of an
+    answer's log probability by z and logit c, the own part is −u(1 − 2s), u·c and −v(1 − 2c) for (z, z), (z,
+    logit c) and (logit c, logit c), for right and wrong answers alike.
+    """
+    products = _own_part(em, slopes) + _learners_part(sweep, em, slopes)
+    blocks = np.empty((len(products), 3, 3))
+    for at, (i, j) in enumerate(UPPER):
+        blocks[:, i, j] = blocks[:, j, i] = products[:, at]
+    return blocks + _prior_curvature(em)
+
+
+def _inverted(information: FloatArray, em: EmFit) -> FloatArray:
+    is_free = em.design.is_free
+    both = is_free[:, :, None] & is_free[:, None, :]
+    blocks = np.where(both, information, np.eye(3))
+    regular = np.asarray(np.isfinite(blocks).all(axis=(1, 2)))
+    regular[regular] = np.linalg.eigvalsh(blocks[regular])[:, 0] > 0
+    covariance = np.full_like(blocks, np.nan)
+    covariance[regular] = np.linalg.inv(blocks[regular])
+    return np.where(both, covariance, 0.0)
+
+
+def parameter_errors(covariance: ItemCovariance, em: EmFit) -> ParameterErrors:
+    """Return standard errors of a, d, b = −d/a and c; those of b and c by the delta method."""
+    is_free, blocks = em.design.is_free, covariance.blocks
+    a, d, logit_c = em.state.params.T
+    c = expit(logit_c)
+    by_line = np.stack([d / a**2, -1 / a, np.zeros_like(a)], axis=1)
+    variance_b = np.einsum("ij,ijk,ik->i", by_line, blocks, by_line)
+    return ParameterErrors(
+        a=_root(blocks[:, 0, 0], is_free[:, 0]),
+        d=_root(blocks[:, 1, 1], is_free[:, 1]),
+        b=_root(variance_b, is_free[:, 1]),
+        c=c * (1 - c) * _root(blocks[:, 2, 2], is_free[:, 2]),
+    )
+
+
+def _root(variance: FloatArray, known: BoolArray) -> FloatArray:
+    return np.sqrt(np.where(known, variance, np.nan))
+
+
+def _slopes(em: EmFit) -> Slopes:
+    a, d, logit_c = em.state.params.T[:, :, None]
+    c = expit(logit_c)
+    s = expit(a * em.nodes + d)
+    by_z, by_c = np.empty_like(em.expectation.sums), np.zeros_like(em.expectation.sums)
+    ratio = np.divide(s, c + (1 - c) * s, out=np.ones_like(s), where=c > 0)
+    by_z[0::2], by_z[1::2] = -s, ratio * (1 - c) * expit(-(a * em.nodes + d))
+    if c.any():
+        by_c[0::2] = -c
+        by_c[1::2] = c * (1 - c) * np.divide(1 - s, c + (1 - c) * s, out=np.zeros_like(s), where=c > 0)
+    return Slopes(by_z, by_c, s, c)
+
+
+def _own_part(em: EmFit, slopes: Slopes) -> FloatArray:
+    z, c = em.expectation.sums * slopes.by_z, em.expectation.sums * slopes.by_c
+    both_z, both_c = z[0::2] + z[1::2], c[0::2] + c[1::2]
+    zz, zc = -both_z * (1 - 2 * slopes.s), both_z * slopes.c
+    cc = -both_c * (1 - 2 * slopes.c)
+    x = em.nodes
+    return np.stack([zz @ x**2, zz @ x, zc @ x, zz.sum(axis=1), zc.sum(axis=1), cc.sum(axis=1)], axis=1)
+
+
+def _learners_part(sweep: Sweep, em: EmFit, slopes: Slopes) -> FloatArray:
+    table = sweep.log_table(em.state.on_grid())
+    has_c = em.design.is_free[:, 2]
+    products = np.zeros((sweep.n_threads, len(has_c), len(UPPER)))
+    add = kernels("information").add_score_products
+
+    def work(thread: int, rows: Rows) -> None:
+        add(
+            rows.start,
+            rows.code,
+            table,
+            em.grid.log_weights,
+            em.nodes,
+            slopes.by_z,
+            slopes.by_c,
+            has_c,
+            products[thread],
+        )
+
+    sweep.each_block(work)
+    return np.asarray(products.sum(axis=0))
+
+
+def _prior_curvature(em: EmFit) -> FloatArray:
+    """Minus the second derivative of the log prior, without what may be negative, (n_items, 3, 3)."""
+    upper = np.zeros((len(em.state.params), 3, 3))
+    kernels("estimation").prior_curvatures(em.state.params, em.design.priors.rows, upper)
+    return upper + np.triu(upper, 1).swapaxes(1, 2)

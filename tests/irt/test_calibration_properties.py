@@ -48,7 +48,7 @@ def test_the_order_of_rows_changes_no_bit(seed: int) -> None:
 def test_the_order_within_responses_changes_no_bit(seed: int) -> None:
     responses = Responses.from_frame(sample(seed))
     order = np.random.default_rng(seed).permutation(len(responses))
-    shuffled = Responses(
+    shuffled = Responses.from_arrays(
         responses.user_ids,
         responses.item_ids,
         responses.user[order],

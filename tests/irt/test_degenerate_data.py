@@ -53,7 +53,7 @@ def test_an_item_scored_upside_down_is_left_out_and_the_others_fitted_without_it
     fit = fitted(extra("reversed", pl.col("right") < 0.5))
     assert reasons(fit) == {("item", "reversed"): ("discrimination is negative", 120)}
     np.testing.assert_allclose(fit.items.a, fitted().items.a, atol=1e-4)
-    assert fit.loglik == pytest.approx(fitted().loglik, abs=1e-6)
+    assert fit.loglik == pytest.approx(fitted().loglik, abs=1e-5)
 
 
 def test_an_item_scored_upside_down_is_found_without_priors_too() -> None:
@@ -167,7 +167,7 @@ def test_one_learner_cannot_be_calibrated_and_the_message_says_why() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"model": "3PL"}, "model '3PL' is not supported; choose 2PL"),
+        ({"model": "4PL"}, "model '4PL' is not supported; choose Rasch, 1PL, 2PL, 3PL"),
         ({"n_nodes": 5}, "5 nodes"),
         ({"max_iterations": 0}, "max_iterations is 0"),
         ({"tolerance": 0.0}, "tolerance is 0.0"),

@@ -1,12 +1,25 @@
 """Putting a fit on a reference scale, or saying why not."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from seedtest.errors import CalibrationError, DataError
-from seedtest.irt import Abilities, ItemParameters, LinkingConstants, LinkingMethod, Prior, link
+from seedtest.irt import (
+    Abilities,
+    ItemParameters,
+    LinkingConstants,
+    LinkingMethod,
+    Prior,
+    StabilityRule,
+    link,
+    probability,
+)
 from seedtest.irt.parameters import FloatArray
 
 FREE = ItemParameters.from_values(
@@ -128,11 +141,117 @@ def test_equal_difficulties_carry_mean_mean_but_not_mean_sigma() -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(CalibrationError, match="'haebara'; choose one of mean-sigma, mean-mean"):
-        link(FREE, FREE, "haebara")
+    with pytest.raises(CalibrationError, match="'tucker'; choose one of mean-sigma, mean-mean, haebara"):
+        link(FREE, FREE, "tucker")
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(0.0, 0.0), (np.nan, 0.0), (1.0, np.inf)])
 def test_constants_must_make_a_scale(slope: float, intercept: float) -> None:
     with pytest.raises(DataError, match="No scale"):
         LinkingConstants(slope, intercept)
+
+
+def twenty(seed: int = 1, se: float = 0.1) -> ItemParameters:
+    rng = np.random.default_rng(seed)
+    items = ItemParameters.from_values(
+        [f"q{i:02}" for i in range(20)], rng.lognormal(0, 0.3, 20), rng.standard_normal(20), n=200
+    )
+    errors = np.full(20, se)
+    return replace(items, se_a=errors, se_b=errors)
+
+
+def shaken(items: ItemParameters, rng: np.random.Generator, sd: float) -> ItemParameters:
+    return replace(items, a=items.a + sd * rng.standard_normal(20), b=items.b + sd * rng.standard_normal(20))
+
+
+@pytest.mark.parametrize("method", list(LinkingMethod))
+def test_standard_errors_of_the_constants_are_those_of_repeated_linking(method: LinkingMethod) -> None:
+    rng = np.random.default_rng(5)
+    free = twenty(se=0.05)
+    reference = LinkingConstants(1.2, 0.4).apply_items(free)
+    errors = np.full(20, 0.05)
+    linking = link(free, replace(reference, se_a=errors, se_b=errors), method)
+    found = [
+        link(shaken(free, rng, 0.05), shaken(reference, rng, 0.05), method, None).constants
+        for _ in range(400)
+    ]
+    slopes, intercepts = np.array([(c.slope, c.intercept) for c in found if c is not None]).T
+    assert linking.se_slope == pytest.approx(slopes.std(), rel=0.15)
+    assert linking.se_intercept == pytest.approx(intercepts.std(), rel=0.15)
+
+
+def test_a_reference_known_exactly_adds_no_error_and_an_unknown_fit_has_none() -> None:
+    free = twenty()
+    exact = ItemParameters.from_values(free.item_ids, free.a, free.b)
+    assert link(free, exact).se_intercept < link(free, free).se_intercept
+    assert np.isnan(link(exact, free).se_intercept)
+
+
+def test_items_with_held_discrimination_still_give_errors() -> None:
+    rasch = replace(twenty(), a=np.ones(20), se_a=np.full(20, np.nan))
+    linking = link(rasch, rasch, "haebara")
+    assert 0 < linking.se_intercept < 0.1
+
+
+@pytest.mark.parametrize("method", ["haebara", "stocking-lord"])
+def test_curves_are_closest_at_the_constants_found(method: str) -> None:
+    rng = np.random.default_rng(6)
+    free, reference = twenty(), shaken(LinkingConstants(1.3, -0.5).apply_items(twenty()), rng, 0.1)
+    constants = link(free, reference, method).constants
+    assert constants is not None
+    theta = np.linspace(-6, 6, 61)
+    weights = np.exp(-(theta**2) / 2)
+
+    def loss(point: FloatArray) -> float:
+        linked = LinkingConstants(float(point[0]), float(point[1])).apply_items(free)
+        gap = probability(linked, theta) - probability(reference, theta)
+        if method == "stocking-lord":
+            gap = gap.sum(axis=0, keepdims=True)
+        return float((gap**2 @ weights).sum())
+
+    options: Any = {"xatol": 1e-9, "fatol": 1e-13}
+    best = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead", options=options)
+    assert (constants.slope, constants.intercept) == pytest.approx(tuple(best.x), abs=1e-5)
+
+
+@pytest.mark.parametrize("method", list(LinkingMethod))
+def test_drifting_anchors_are_dropped_with_the_reason(method: LinkingMethod) -> None:
+    rng = np.random.default_rng(7)
+    free = twenty()
+    reference = shaken(free, rng, 0.05)
+    reference.b[[3, 11]] += [1.5, -1.2]
+    linking = link(free, reference, method)
+    assert {e.id for e in linking.dropped} == {"q03", "q11"}
+    assert all("it drifts by" in e.reason for e in linking.dropped)
+    assert linking.constants is not None
+    assert linking.constants.intercept == pytest.approx(0, abs=0.1)
+    of_q03 = next(anchor for anchor in linking.stability if anchor.item_id == "q03")
+    assert (of_q03.kept, of_q03.drifts) == (False, True)
+    assert of_q03.displacement == pytest.approx(1.5, abs=0.2)
+    unguarded = link(free, reference, method, None)
+    assert (unguarded.dropped, len(unguarded.used_ids)) == ((), 20)
+
+
+def test_no_more_anchors_are_dropped_than_the_rule_allows() -> None:
+    free = twenty()
+    reference = shaken(free, np.random.default_rng(8), 0.02)
+    reference.b[:3] += [0.8, -0.8, 0.7]
+    linking = link(free, reference, stability=StabilityRule(smallest_share_kept=0.9))
+    assert len(linking.used_ids) == 18
+    assert any(anchor.kept and anchor.drifts for anchor in linking.stability)
+    few = link(free.select(np.arange(20) < 5), reference, stability=StabilityRule())
+    assert len(few.used_ids) == 5
+
+
+def test_anchors_that_all_disagree_still_contradict_the_fit() -> None:
+    free = twenty()
+    other = replace(free, b=np.random.default_rng(9).standard_normal(20))
+    linking = link(free, other)
+    assert linking.constants is None
+    assert "contradictory" in (linking.reason or "")
+
+
+@pytest.mark.parametrize("wrong", [{"fewest_kept": 1}, {"largest_z": 0.0}, {"smallest_share_kept": 1.5}])
+def test_a_rule_without_sense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(CalibrationError, match="anchors"):
+        StabilityRule(**wrong)  # type: ignore[arg-type]  # one field at a time

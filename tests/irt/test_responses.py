@@ -56,6 +56,6 @@ def test_unusable_columns_are_named(frame: pl.DataFrame, complaint: str) -> None
 def test_arrays_must_fit_together() -> None:
     ones, none = np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.int32)
     with pytest.raises(DataError, match="one of each"):
-        Responses(("a",), ("Q",), ones, none, np.ones(1, dtype=np.bool_))
+        Responses.from_arrays(("a",), ("Q",), ones, none, np.ones(1, dtype=np.bool_))
     with pytest.raises(DataError, match=r"outside 0…0"):
-        Responses(("a",), ("Q",), ones, ones + 1, np.ones(1, dtype=np.bool_))
+        Responses.from_arrays(("a",), ("Q",), ones, ones + 1, np.ones(1, dtype=np.bool_))

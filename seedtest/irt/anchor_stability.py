@@ -1,0 +1,89 @@
+"""Whether common items kept their difficulty, and which of them may be dropped."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from seedtest.errors import CalibrationError
+from seedtest.irt.parameters import FloatArray
+
+IQR_OF_SD = 0.74
+"""Interquartile range times 0.74: a normal distribution's standard deviation, unmoved by few outliers."""
+
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class StabilityRule:
+    """When a common item drifts, and how many may be dropped.
+
+    An item drifts if its displacement b_ref − (A·b + B) lies beyond ± `largest_displacement` logits and its
+    robust z, (displacement − median)/(0.74·interquartile range), beyond ± `largest_z` (Huynh & Meyer, 2010).
+    The first says that it matters, the second that it is not one among many. Half a logit is the usual
+    bound (Wright & Douglas, 1976); z = 2.7 lies outside for 1 in 140 of stable items.
+
+    The item with the largest |z| is dropped and the constants found anew, as long as more than
+    `fewest_kept` items and more than the share `smallest_share_kept` of the usable ones are left: anchors
+    that disagree by the dozen are no outliers, and the check for contradictory items must see them.
+    """
+
+    largest_displacement: float = 0.5
+    largest_z: float = 2.7
+    fewest_kept: int = 5
+    smallest_share_kept: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not (self.largest_displacement > 0 and self.largest_z > 0 and self.fewest_kept >= 2):
+            raise CalibrationError(
+                "The rule for drifting anchors needs bounds above 0 and keeps at least 2 anchors; "
+                f"it is given {self.largest_displacement}, {self.largest_z} and {self.fewest_kept}."
+            )
+        if not 0 < self.smallest_share_kept <= 1:
+            raise CalibrationError(
+                f"The share of anchors kept is {self.smallest_share_kept}; it must lie in (0, 1]."
+            )
+
+    def fewest_of(self, n_usable: int) -> int:
+        """Items that stay, of so many usable ones."""
+        return max(self.fewest_kept, int(np.ceil(self.smallest_share_kept * n_usable)))
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorStability:
+    """A common item on the linked scale.
+
+    Attributes
+    ----------
+    item_id
+        Id.
+    displacement
+        b_ref − (A·b + B) with the final constants (logits).
+    robust_z
+        (displacement − median)/(0.74·interquartile range) among the items kept.
+    kept
+        Whether it carried the linking.
+    drifts
+        Whether the rule's bounds are passed; a kept item that drifts could not be dropped for the minimum.
+    """
+
+    item_id: str
+    displacement: float
+    robust_z: float
+    kept: bool
+    drifts: bool
+
+
+def robust_z(displacement: FloatArray, among: FloatArray) -> FloatArray:
+    """Distance from the median of `among` in robust standard deviations, (n_items,); ±∞ without spread."""
+    low, middle, high = np.quantile(among, [0.25, 0.5, 0.75])
+    distance = displacement - middle
+    distance[np.abs(distance) < ROUNDING] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = distance / (IQR_OF_SD * (high - low))
+    return np.where(distance == 0, 0.0, z)
+
+
+def drifting(displacement: FloatArray, z: FloatArray, rule: StabilityRule) -> FloatArray:
+    """|z| of the items that drift, 0 of the others, (n_items,)."""
+    beyond = (np.abs(displacement) > rule.largest_displacement) & (np.abs(z) > rule.largest_z)
+    return np.where(beyond, np.abs(z), 0.0)
