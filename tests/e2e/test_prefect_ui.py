@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from tests.e2e.conftest import LAST_DAY, Running
+from tests.prefect_requests import ask
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # A browser in a container has no sandbox of its own, and nothing to ask of the network.
@@ -48,7 +48,7 @@ def test_the_deployments_show_their_schedules(night: Running, page: Page, tmp_pa
 
 def test_a_runs_summary_can_be_read(night: Running, page: Page, tmp_path: Path) -> None:
     wanted = {"artifacts": {"key": {"any_": ["mirt-calibrate-summary"]}}, "limit": 1}
-    found = httpx.post(f"{night.prefect_api_url}/artifacts/latest/filter", json=wanted).json()[0]
+    found = ask("POST", f"{night.prefect_api_url}/artifacts/latest/filter", wanted)[0]
     page.goto(f"{night.ui}/artifacts/artifact/{found['latest_id']}")
     page.get_by_text(f"mirt-calibrate, {LAST_DAY}").first.wait_for(timeout=PATIENCE_MS)
     page.get_by_text("answers counted").first.wait_for(timeout=PATIENCE_MS)
@@ -56,7 +56,7 @@ def test_a_runs_summary_can_be_read(night: Running, page: Page, tmp_path: Path) 
 
 
 def test_the_form_describes_its_parameters(night: Running, page: Page, tmp_path: Path) -> None:
-    found = httpx.get(f"{night.prefect_api_url}/deployments/name/mirt-calibrate/mirt-calibrate").json()
+    found = ask("GET", f"{night.prefect_api_url}/deployments/name/mirt-calibrate/mirt-calibrate")
     page.goto(f"{night.ui}/deployments/deployment/{found['id']}/run")
     page.get_by_text("Days of answers up to the date.").wait_for(timeout=PATIENCE_MS)
     page.get_by_text("Which answers of a learner to one item count.").wait_for(timeout=PATIENCE_MS)

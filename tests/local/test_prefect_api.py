@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from seedtest.errors import StackError
@@ -19,6 +18,7 @@ from seedtest.local.prefect_client.parameters import read_parameters
 from seedtest.local.runs import run_deployment
 from seedtest.local.supervision.programs import SERVER
 from tests.local.conftest import Stack, free_port
+from tests.prefect_requests import ask
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_every_page_of_a_long_log_is_read(api: PrefectApi) -> None:
         }
         for n in range(450)
     ]
-    httpx.post(f"{api.url}/logs/", json=lines).raise_for_status()
+    ask("POST", f"{api.url}/logs/", lines)
     assert [line.message for line in api.logs([run_id], after=None)] == [f"line {n}" for n in range(450)]
 
 
@@ -168,7 +168,7 @@ def test_a_run_that_no_worker_takes_up_is_warned_of(api: PrefectApi) -> None:
     api.create_work_pool("lonely", "process")
     nap = api.deployments(["nap"])[0]
     lonely = {"name": "lonely", "flow_id": nap.flow_id, "work_pool_name": "lonely"}
-    httpx.post(f"{api.url}/deployments/", json=lonely).raise_for_status()
+    ask("POST", f"{api.url}/deployments/", lonely)
     said: list[str] = []
 
     def say(line: str) -> None:

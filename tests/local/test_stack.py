@@ -14,12 +14,10 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-import httpx
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 from rich.console import Console
-from tenacity import retry, stop_after_attempt, wait_fixed
 
 from seedtest.errors import StackError, StackNotRunningError
 from seedtest.local import stack
@@ -34,6 +32,7 @@ from seedtest.local.supervision.processes import is_alive, marked_processes
 from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER
 from seedtest.settings import Settings
 from tests.local.conftest import Stack, free_port, make_stack
+from tests.prefect_requests import ask
 
 STOPPED = "The stack was stopped while this run was going."
 PROGRAMS = (POSTGRES, SERVER, WORKER)
@@ -278,22 +277,16 @@ def test_with_external_servers_only_a_worker_is_started(running: Stack, folder: 
     assert not made.folder.run.exists()
 
 
-@retry(stop=stop_after_attempt(10), wait=wait_fixed(0.5), reraise=True)
-def move(deployment_url: str, pool: str) -> None:
-    """Move a deployment to a pool; a server on SQLite answers 503 while another write holds the file."""
-    httpx.patch(deployment_url, json={"work_pool_name": pool}).raise_for_status()
-
-
 def test_a_deployment_in_another_pool_of_an_external_server_is_not_overwritten(borrowing: Stack) -> None:
     api_url = str(borrowing.settings.prefect_api_url)
     with PrefectApi(api_url) as api:
         api.create_work_pool("production", "process")
         nap = f"{api_url}/deployments/{api.deployments(['nap'])[0].id}"
-        move(nap, "production")
+        ask("PATCH", nap, {"work_pool_name": "production"})
         with pytest.raises(StackError, match=r"nap in pool production.*not overwritten"):
             borrowing.up()
         assert api.deployments(["nap"])[0].work_pool_name == "production"
-        move(nap, POOL)
+        ask("PATCH", nap, {"work_pool_name": POOL})
 
 
 def test_a_postgres_that_keeps_dying_is_given_up_with_the_end_of_its_log(borrowing: Stack) -> None:
