@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import logsumexp
 
+from seedtest.irt.compiled import kernels
 from seedtest.irt.design import Role
 from seedtest.irt.em import EmFit
 from seedtest.irt.parameters import FloatArray
@@ -99,18 +100,22 @@ def _shared_covariance(sweep: Sweep, em: EmFit, slopes: Slopes) -> FloatArray:
     size = item_of.size + len(scores)
     sums = np.zeros((sweep.n_threads, size, size))
 
+    kernel = kernels("products")
+
     def work(thread: int, rows: Rows) -> None:
         for first in range(0, rows.start.size - 1, LEARNERS_AT_ONCE):
             counts = _counts(rows, first, em.design.is_free.shape[0])
             weights = _projections(counts @ table + em.grid.log_weights, em.grid.nodes, degrees)
             flat = weights.reshape(-1, weights.shape[2])
-            by_item = np.repeat(counts[:, 0::2][:, item_of], weights.shape[1], axis=0) * (flat @ wrong.T)
-            by_item += np.repeat(counts[:, 1::2][:, item_of], weights.shape[1], axis=0) * (flat @ right.T)
-            products = np.hstack([by_item, flat @ scores.T])
-            sums[thread] += products.T @ products
+            values = np.zeros((len(flat), size))
+            kernel.score_means(flat, counts, wrong, right, item_of, degrees, values)
+            for at, of_distribution in enumerate(scores):
+                values[:, item_of.size + at] = (flat * of_distribution).sum(axis=1)
+            kernel.add_squares(values, sums[thread])
 
     sweep.each_block(work)
-    return np.asarray(sums.sum(axis=0))
+    upper = sums.sum(axis=0)
+    return np.asarray(upper + np.triu(upper, 1).T)
 
 
 def _score_tables(em: EmFit, slopes: Slopes, verdict: int) -> FloatArray:

@@ -117,6 +117,12 @@ def test_mean_squares_are_one_when_the_model_holds_and_more_for_noise() -> None:
     assert found.n.sum() == len(responses)
 
 
+def test_infit_orders_items_by_discrimination_under_a_rasch_model() -> None:
+    simulated = simulate(42, 1_500, 15, sd_log_a=0.5)
+    found = mean_squares(simulated.responses, calibrate(simulated.responses, model="Rasch"))
+    assert np.corrcoef(found.infit, simulated.items.a)[0, 1] < -0.85
+
+
 def test_classical_statistics_are_those_of_the_full_table() -> None:
     simulated = simulate(38, 200, 6)
     wide = simulated.frame.pivot(on="item_id", index="user_id", values="correct").sort("user_id")
