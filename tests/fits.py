@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from seedtest.irt import STANDARD_NORMAL, Abilities, Calibration, Exclusion, ItemParameters
+from seedtest.irt.standard_errors import ErrorKind
 from seedtest.scale import Fit
 
 NO_ITEMS = ItemParameters.from_values([], a=[], b=[])
@@ -27,6 +28,7 @@ def calibration(
     thetas = abilities or {}
     return Calibration(
         model="2PL",
+        item_models=("2PL",) * len(difficulties),
         items=items_at(difficulties),
         abilities=Abilities(
             tuple(thetas),
@@ -37,10 +39,14 @@ def calibration(
         exclusions=exclusions,
         prior=STANDARD_NORMAL,
         loglik=-100.0,
+        log_prior=0.0,
         aic=210.0,
         bic=220.0,
+        n_parameters=2 * len(difficulties),
         n_iterations=7,
         converged=True,
         criterion=1e-7,
         n_observations=200,
+        n_blocks=1,
+        error_kind=ErrorKind.BLOCK,
     )
