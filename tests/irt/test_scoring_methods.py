@@ -83,7 +83,8 @@ def test_everything_right_or_wrong_is_a_bound_by_ml_and_finite_by_the_others(rig
 
 
 @pytest.mark.parametrize("method", list(ScoringMethod))
-def test_one_learner_and_many_get_the_same_bits(method: ScoringMethod) -> None:
+def test_one_learner_and_many_get_the_same_ability(method: ScoringMethod) -> None:
+    # Two compiled loops over the nodes may add up in another order: the last bit is free.
     n_users = 300
     group, item = np.repeat(np.arange(n_users), 20), RNG.integers(0, N, 20 * n_users)
     correct = RNG.random(item.size) < 0.5
@@ -92,7 +93,9 @@ def test_one_learner_and_many_get_the_same_bits(method: ScoringMethod) -> None:
     for number in range(n_users):
         own = group == number
         one = scorer.one([THREE.item_ids[i] for i in item[own]], correct[own])
-        assert (one.theta, one.se, one.n) == (many.theta[number], many.se[number], many.n[number])
+        assert one.theta == pytest.approx(many.theta[number], rel=0, abs=1e-12)
+        assert one.se == pytest.approx(many.se[number], rel=0, abs=1e-12)
+        assert one.n == many.n[number]
         again = score(THREE, [THREE.item_ids[i] for i in item[own]], correct[own], PRIOR, method)
         assert one == again
 
