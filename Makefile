@@ -4,7 +4,7 @@ SHELL := /bin/sh
 SEEDTEST := .venv/bin/seedtest
 PYTEST := .venv/bin/python -m pytest
 # As many tests at once as there are processors, four at most: each brings its own database server.
-WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 4 ] && echo 4 || echo $$n)
+WORKERS := $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); [ $$n -gt 4 ] && echo 4 || echo $$n)
 
 .PHONY: help setup run test check bench up down status lock clean
 

@@ -183,7 +183,10 @@ class Outcome:
             "answers: to items left out": self.answers.counted.height - fit.n_observations,
             "anchors: not among the calibrated items": len(set(anchors) - set(fit.items.item_ids)),
         }
-        return dict(sorted(reasons.items())) | {why: n for why, n in lost.items() if n}
+        unlinked = {
+            f"{e.kind} {e.id}, for the linking: {e.reason}": 1 for e in self.published.linking.dropped
+        }
+        return dict(sorted(reasons.items())) | {why: n for why, n in lost.items() if n} | unlinked
 
     def reach(self) -> Reach:
         """Return what of the current state this fit may touch.

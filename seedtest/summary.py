@@ -18,7 +18,8 @@ SELECT
     (SELECT count(*) FROM attempt_base) AS attempts,
     (SELECT avg(theta) FROM mirt_ability_latest) AS mean_theta,
     (SELECT avg(se) FROM mirt_ability_latest) AS mean_se,
-    (SELECT model_spec ->> 'version' FROM mirt_fit_meta ORDER BY fitted_at DESC LIMIT 1) AS version
+    (SELECT model_spec ->> 'version' FROM mirt_fit_meta
+        WHERE coalesce((model_spec ->> 'in_force')::boolean, true) ORDER BY fitted_at DESC LIMIT 1) AS version
 """
 
 

@@ -388,3 +388,18 @@ def test_with_parameters_written_to_the_questions_a_rerun_is_the_same_to_the_las
     second, _ = run(answered, written, FITTED_AT + dt.timedelta(days=1))
     third, _ = run(answered, written, FITTED_AT + dt.timedelta(days=2))
     assert second.published.calibration.items.b.tobytes() == third.published.calibration.items.b.tobytes()
+
+
+def test_an_anchor_that_drifted_is_dropped_by_name_with_the_reason(answered: Engine) -> None:
+    with answered.begin() as connection:
+        connection.execute(
+            sa.text(
+                "UPDATE question"
+                " SET meta = jsonb_set(meta, '{irt,b}', to_jsonb((meta #>> '{irt,b}')::float + 2))"
+                " WHERE id = (SELECT min(id) FROM question WHERE meta -> 'tags' @> '[\"anchor\"]')"
+            )
+        )
+    outcome, _ = run(answered, plan())
+    dropped = [reason for reason in outcome.dropped() if "for the linking" in reason]
+    assert len(dropped) == 1
+    assert outcome.published.n_anchors == N_ANCHORS - 1
