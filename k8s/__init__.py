@@ -1,0 +1,1 @@
+"""Kubernetes as code: manifests, the work pools' templates, and what checks them."""

@@ -1,0 +1,66 @@
+"""The alerts by promtool, Prometheus' own checker: they parse, and fire when and only when they should."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.k8s.manifests import K8S, ROOT, load_all, one
+
+SOURCE = K8S / "components" / "monitoring" / "alerts.yaml"
+METRIC = re.compile(r"\b(?:seedtest_flow_\w+|theta_update_total)\b")
+
+
+def groups() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = one(
+        load_all(SOURCE.read_text(encoding="utf-8")), "PrometheusRule", "seedtest"
+    )["spec"]["groups"]
+    return found
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    return {rule["alert"]: rule for group in groups() for rule in group["rules"]}
+
+
+def test_the_contracts_alerts_are_there() -> None:
+    failed = alerts()["IRTCalibrationFailed"]
+    assert (failed["for"], failed["labels"]["severity"]) == ("5m", "critical")
+    slow = alerts()["IRTCalibrationSlow"]
+    assert slow["labels"]["severity"] == "warning"
+    assert slow["expr"].count("> 1800") == 2
+    assert {"WeeklyReportFailed", "ThetaUpdateErrors", "FlowRunLate", "FlowRunStuck"} <= set(alerts())
+
+
+@pytest.mark.parametrize("name", sorted(alerts()))
+def test_an_alert_says_what_happened_what_it_means_and_where_to_look(name: str) -> None:
+    annotations = alerts()[name]["annotations"]
+    assert annotations["summary"].endswith(".")
+    assert annotations["description"].endswith(".")
+    assert annotations["runbook_url"] == f"docs/runbook.md#{name.lower()}"
+
+
+def test_every_metric_that_an_alert_uses_is_documented() -> None:
+    documented = set(METRIC.findall((ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")))
+    used = {metric for rule in alerts().values() for metric in METRIC.findall(rule["expr"])}
+    assert used <= documented
+
+
+def test_alerts_fire_when_and_only_when_they_should(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool (Debian's package prometheus) is not installed: alerts are not tried out")
+    # JSON is YAML, and what the custom resource wraps is a plain rule file.
+    (tmp_path / "rules.yaml").write_text(json.dumps({"groups": groups()}), encoding="utf-8")
+    shutil.copy(Path(__file__).with_name("alerts_test.yaml"), tmp_path)
+    done = subprocess.run(
+        [promtool, "test", "rules", "alerts_test.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

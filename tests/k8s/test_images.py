@@ -1,0 +1,74 @@
+"""What can be said of the images without building them, and of those that others make."""
+
+import re
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tests.k8s.deployments import TABLE
+from tests.k8s.jobs import job, pod
+from tests.k8s.manifests import K8S, ROOT, overlay, pod_specs
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+VALUES: dict[str, Any] = YAML(typ="safe", pure=True).load(K8S / "prefect-server" / "values.yaml")
+
+
+def test_every_stage_comes_from_the_base_that_is_pinned_by_digest() -> None:
+    assert re.search(r"^ARG BASE_IMAGE=\S+@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE)
+    stages = re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)
+    names = {name for _, name in stages}
+    assert {"flows", "reports", "api"} <= names
+    assert all(base == "${BASE_IMAGE}" or base in names for base, _ in stages)
+
+
+def test_images_run_as_the_user_that_pods_run_as() -> None:
+    (user,) = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert user == "10001:10001"
+    for spec in (pod(job(TABLE[0])), *pod_specs(overlay("prod")).values()):
+        context = spec["securityContext"]
+        assert f"{context['runAsUser']}:{context['runAsGroup']}" == user
+
+
+def test_only_what_is_named_gets_into_the_build() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    assert {rule for rule in rules if rule.startswith("!")} == {
+        "!pyproject.toml",
+        "!requirements.lock",
+        "!README.md",
+        "!seedtest",
+        "!flows",
+        "!blocks",
+        "!reports",
+    }
+
+
+def test_the_proxy_is_the_same_wherever_it_runs() -> None:
+    (of_jobs,) = pod(job(TABLE[0]))["initContainers"]
+    pods = pod_specs(overlay("prod"))
+    long_lived = [
+        pods["seedtest-api"]["initContainers"][0],
+        pods["theta-worker"]["initContainers"][0],
+        *VALUES["server"]["extraInitContainers"],
+    ]
+    for proxy in long_lived:
+        # A Job ends before a probe of liveness would matter.
+        del proxy["livenessProbe"]
+        assert proxy == of_jobs
+
+
+def test_the_prefect_server_is_of_the_version_in_the_lock() -> None:
+    (locked,) = re.findall(
+        r"^prefect==(\S+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert VALUES["global"]["prefect"]["image"]["prefectTag"].startswith(f"{locked}-")
+
+
+def test_the_prefect_server_is_confined_as_the_namespace_demands() -> None:
+    context = VALUES["server"]["containerSecurityContext"]
+    assert context["runAsNonRoot"] is True
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert VALUES["server"]["automountServiceAccountToken"] is False
