@@ -22,7 +22,9 @@ from seedtest.scale import Fit
 from seedtest.settings import Settings
 
 RETRY_DELAY_SECS = 10
-DEADLINE_SECS = 7200
+# Two minutes before the deadline of its Kubernetes Job (7200 s from before the pod starts): a run that hangs
+# then fails here, by name. At the Job's own deadline it would get a SIGTERM, and be run again.
+DEADLINE_SECS = 7080
 MOST_DAYS = 3650
 
 # Prefect's form takes limits from the annotation, and the words from the flow's docstring ("Args:").
