@@ -7,6 +7,8 @@
     ├── DataError               answers, files or rows that cannot be used
     │   └── ImportFileError     a file that cannot be imported at all
     ├── CalibrationError        no model can be fitted to the data given
+    ├── IrtServiceError         the IRT service gives no usable answer
+    ├── RequestError            an API refuses a request, with the HTTP status
     ├── StageError              a stage finished, but not for every user
     ├── LockTimeoutError        another run holds the stage's lock
     └── StackError              the embedded stack cannot do what was asked
@@ -15,6 +17,8 @@
 A message says what happened, to which id, why, and what to do. The command line prints it alone;
 a stack trace is for errors outside this tree.
 """
+
+from collections.abc import Mapping
 
 
 class SeedtestError(Exception):
@@ -35,6 +39,19 @@ class ImportFileError(DataError):
 
 class CalibrationError(SeedtestError):
     """No model can be fitted to the responses given."""
+
+
+class IrtServiceError(SeedtestError):
+    """The IRT service cannot be reached, refuses, or answers with what cannot be used."""
+
+
+class RequestError(SeedtestError):
+    """A request that an API refuses; the message names the field, `status` is the HTTP status."""
+
+    def __init__(self, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
 
 
 class StageError(SeedtestError):

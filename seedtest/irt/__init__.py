@@ -6,7 +6,7 @@ from seedtest.irt.connectivity import Component, Connectivity, connectivity
 from seedtest.irt.design import MODELS, ItemModel
 from seedtest.irt.exclusions import Exclusion, ExclusionKind
 from seedtest.irt.ingest import read_responses
-from seedtest.irt.linking import Linking, LinkingConstants, LinkingMethod, link
+from seedtest.irt.linking import Linking, LinkingConstants, LinkingMethod, link, linked_elsewhere
 from seedtest.irt.model import information, probability
 from seedtest.irt.parameters import (
     STANDARD_NORMAL,
@@ -54,6 +54,7 @@ __all__ = [
     "connectivity",
     "information",
     "link",
+    "linked_elsewhere",
     "probability",
     "read_responses",
     "score",

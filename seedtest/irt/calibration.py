@@ -29,7 +29,14 @@ from seedtest.irt.results import Calibration
 from seedtest.irt.rows import Rows, item_counts, threads_for
 from seedtest.irt.rules import count_blocks, judge, plausible, screen, unanswered
 from seedtest.irt.scoring import Scorer
-from seedtest.irt.standard_errors import ItemCovariance, item_covariance, parameter_errors
+from seedtest.irt.standard_errors import (
+    ErrorKind,
+    ItemCovariance,
+    common_slope_errors,
+    item_covariance,
+    parameter_errors,
+    wished_kind,
+)
 from seedtest.irt.stored import AnyResponses, StoredResponses
 from seedtest.irt.sweep import Sweep
 
@@ -55,6 +62,8 @@ def calibrate(  # noqa: PLR0913 - the options of a calibration, all by keyword
     min_responses: int = 5,
     item_priors: ItemPriors | None = THIN_ITEM_PRIORS,
     free_variance: bool = True,
+    warn_of_blocks: bool = True,
+    errors: ErrorKind | str | None = None,
     n_threads: int | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
@@ -100,6 +109,11 @@ def calibrate(  # noqa: PLR0913 - the options of a calibration, all by keyword
         Priors on items with few answers and on lower asymptotes (see `ItemPriors`); None: none at all.
     free_variance
         Whether a model of Rasch items alone estimates the variance of ability; else it is 1.
+    warn_of_blocks
+        Whether to log a warning where items fall into blocks without a common learner; a caller that has
+        looked at them before (see `connectivity`) need not be told again.
+    errors
+        Standard errors: `full`, `block` or `none` (see `ErrorKind`); None: the kind that the data call for.
     n_threads
         Threads (default: all processors). The last bits of the result depend on their number.
     progress
@@ -109,7 +123,8 @@ def calibrate(  # noqa: PLR0913 - the options of a calibration, all by keyword
     -------
     Calibration
         Standard errors are those of `standard_errors.item_covariance`, under a prior those of the
-        posterior mode; `aic` and `bic` count the free parameters, with or without prior.
+        posterior mode, and NaN if none were wished for; `error_kind` names the kind. `aic` and `bic` count
+        the free parameters, with or without prior.
 
     Raises
     ------
@@ -118,16 +133,23 @@ def calibrate(  # noqa: PLR0913 - the options of a calibration, all by keyword
     """
     _require_sense(n_nodes, max_iterations, tolerance, min_responses)
     usable_start = None if start is None else start.select(plausible(start))
+    kind = wished_kind(errors)
     wishes = Wishes.checked(
         model, item_models, anchors, usable_start, item_priors, free_variance=free_variance
     )
     if len(responses) == 0:
         raise CalibrationError("There are no responses to calibrate on.")
     sample = _Sample.screened(responses, wishes, min_responses)
-    run = _Run(
-        wishes, n_nodes, threads_for(len(responses), n_threads), Stopping(max_iterations, tolerance, progress)
-    )
-    fitted = run.until_sound(sample)
+    stopping = Stopping(max_iterations, tolerance, progress)
+    run = _Run(kind, n_nodes, threads_for(len(responses), n_threads), stopping)
+    n_blocks = count_blocks(sample.responses)
+    if n_blocks > 1 and warn_of_blocks:
+        logger.warning(
+            "The items fall into %d blocks without a common learner: their scales are comparable only "
+            "as far as the blocks' learners are alike",
+            n_blocks,
+        )
+    fitted = run.until_sound(sample, n_blocks)
     _log(fitted)
     return fitted.calibration(wishes, _users_out(responses, fitted.sample.responses))
 
@@ -160,21 +182,14 @@ class _Sample:
 class _Run:
     """How samples are fitted."""
 
-    wishes: Wishes
+    errors: ErrorKind | None
     n_nodes: int
     n_threads: int
     stopping: Stopping
 
-    def until_sound(self, sample: _Sample) -> "_Fitted":
+    def until_sound(self, sample: _Sample, n_blocks: int) -> "_Fitted":
         """Fit, leave out items that fail `judge`, and fit again from the others' last parameters."""
         iterations = 0
-        n_blocks = count_blocks(sample.responses)
-        if n_blocks > 1:
-            logger.warning(
-                "The items fall into %d blocks without a common learner: their scales are comparable only "
-                "as far as the blocks' learners are alike",
-                n_blocks,
-            )
         while True:
             blocks = sample.responses.blocks(self.n_threads)
             grid = normal_grid(n_nodes=self.n_nodes)
@@ -183,7 +198,7 @@ class _Run:
                 iterations += em.n_iterations
                 verdict = judge(sample.responses.item_ids, sample.n, sweep, em)
                 if verdict.keep.all():
-                    covariance = item_covariance(sweep, em)
+                    covariance = item_covariance(sweep, em, self.errors)
                     return _Fitted(sample, em, covariance, iterations, n_blocks)
             logger.info("%d items fail after the fit; fitting the others again", len(verdict.exclusions))
             sample = _without(sample, em, verdict.keep, verdict.exclusions)
@@ -227,7 +242,9 @@ class _Fitted:
             return free
         standard = free.linked(LinkingConstants(1 / prior.sd, 0.0))
         models = (str(ItemModel.ONE_PL),) * len(items)
-        return replace(standard, item_models=models, prior=STANDARD_NORMAL)
+        errors = common_slope_errors(self.covariance, em)
+        items = replace(standard.items, se_a=errors.a, se_b=errors.b)
+        return replace(standard, items=items, item_models=models, prior=STANDARD_NORMAL)
 
     def _items(self, wishes: Wishes) -> ItemParameters:
         a, d, logit_c = self.em.state.params.T
@@ -260,13 +277,13 @@ def _abilities(responses: AnyResponses, scorer: Scorer) -> Abilities:
 
 
 def _require_items(n_left: int, exclusions: tuple[Exclusion, ...], *, anchored: bool) -> None:
-    needed = 1 if anchored else MIN_ITEMS
-    if n_left >= needed:
+    # With anchors alone the ability distribution is still to be estimated, and every learner's ability.
+    if anchored or n_left >= MIN_ITEMS:
         return
     reasons = Counter(exclusion.reason for exclusion in exclusions)
     listed = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(5))
     raise CalibrationError(
-        f"No model can be fitted to {n_left} usable items; {needed} are needed. "
+        f"No model can be fitted to {n_left} usable items; {MIN_ITEMS} are needed. "
         f"Items left out: {listed or 'none'}. Gather more answers or lower the minimum."
     )
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from seedtest.irt.compiled import kernels
 from seedtest.irt.parameters import IndexArray
 from seedtest.irt.rows import Answers, Rows
 
@@ -76,17 +75,11 @@ def _loaded(answers: Answers) -> Iterator[Rows]:
 
 
 def _parts(answers: Answers) -> IndexArray:
-    """Return the number of each item's part, (n_items,); block by block, so that memory holds one."""
-    parts = np.arange(answers.n_items, dtype=np.int32)
+    """Return the number of each item's part, (n_items,)."""
+    root = np.arange(answers.n_items, dtype=np.int64)
     for rows in _loaded(answers):
-        lengths = np.diff(rows.start)
-        learner = np.repeat(np.arange(lengths.size), lengths) + answers.n_items
-        item = parts[rows.code[rows.start[0] : rows.start[-1]] >> 1]
-        size = answers.n_items + lengths.size
-        graph = coo_array((np.ones(item.size, dtype=np.int8), (item, learner)), shape=(size, size))
-        labels = connected_components(graph, directed=False)[1]
-        parts = np.unique(labels[parts], return_inverse=True)[1].astype(np.int32)
-    return parts
+        kernels("counting").join_blocks(rows.start, rows.code, root)
+    return np.unique(root, return_inverse=True)[1].astype(np.int32)
 
 
 def _message(components: tuple[Component, ...]) -> str:

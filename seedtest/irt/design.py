@@ -154,6 +154,8 @@ class Wishes:
         is_free = np.stack([~rasch, np.ones_like(rasch), three], axis=1)
         start = _first_guess(counts, three)
         _adopt(start, self.start, answers, is_free)
+        # The logit of a known c = 0 is no place to start from: no step leads away from −∞.
+        start[three & np.isneginf(start[:, 2]), 2] = logit(START_C)
         is_anchor = self.is_anchor(answers)
         _adopt(start, self.anchors, answers, np.ones_like(is_free))
         is_free[is_anchor] = False

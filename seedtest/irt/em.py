@@ -264,7 +264,7 @@ def log_prior(params: FloatArray, priors: PriorTable) -> float:
     if not priors.rows.any():
         return 0.0
     values = np.empty(len(params))
-    kernels("estimation").log_priors(params, priors.rows, values)
+    kernels("priors").log_priors(params, priors.rows, values)
     return float(values.sum())
 
 

@@ -8,10 +8,11 @@ from typing import Final
 import numpy as np
 
 from seedtest.errors import CalibrationError, DataError
-from seedtest.irt.anchor_stability import AnchorStability, StabilityRule, drifting, robust_z
+from seedtest.irt.anchor_stability import AnchorStability, Comparison, StabilityRule, compare
 from seedtest.irt.characteristic_curves import link_curves
+from seedtest.irt.common_items import CommonItems, common_items
 from seedtest.irt.exclusions import Exclusion, ExclusionKind
-from seedtest.irt.parameters import Abilities, BoolArray, FloatArray, ItemParameters, Prior
+from seedtest.irt.parameters import Abilities, FloatArray, ItemParameters, Prior
 
 MIN_COMMON_ITEMS = 2
 LOWEST_CORRELATION = 0.5
@@ -51,6 +52,11 @@ class LinkingConstants:
                 "linking constants must be finite and the slope not zero."
             )
 
+    @property
+    def inverse(self) -> "LinkingConstants":
+        """The way back: θ = θ'/A − B/A."""
+        return LinkingConstants(1 / self.slope, -self.intercept / self.slope)
+
     def apply_items(self, items: ItemParameters) -> ItemParameters:
         """Item parameters and their standard errors on the published scale."""
         stretch = abs(self.slope)
@@ -81,7 +87,7 @@ class Linking:
     constants
         Slope and intercept; None where there are none.
     method
-        How they were found.
+        How they were found; None: elsewhere.
     used_ids
         Common items that carry them.
     dropped
@@ -91,11 +97,11 @@ class Linking:
     se_slope, se_intercept
         Standard errors of the constants; NaN where those of the free items are unknown.
     stability
-        Displacement and robust z of every usable common item.
+        Displacement, its standard error and robust z of every usable common item.
     """
 
     constants: LinkingConstants | None
-    method: LinkingMethod
+    method: LinkingMethod | None
     used_ids: tuple[str, ...]
     dropped: tuple[Exclusion, ...]
     reason: str | None
@@ -144,7 +150,7 @@ def link(
         For a method that does not exist.
     """
     method = _known(method)
-    pair, dropped = _common(free, reference)
+    pair, dropped = common_items(free, reference)
     if len(pair) < MIN_COMMON_ITEMS:
         too_few = f"{len(pair)} usable common items; {MIN_COMMON_ITEMS} are needed"
         return Linking(None, method, pair.free.item_ids, dropped, too_few)
@@ -161,23 +167,16 @@ def link(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """The same items on both scales, in the same order."""
-
-    free: ItemParameters
-    reference: ItemParameters
-
-    def __len__(self) -> int:
-        return len(self.free)
-
-    def select(self, keep: BoolArray) -> "_Pair":
-        """Only the items where `keep`, (n_items,), is true."""
-        return _Pair(self.free.select(keep), self.reference.select(keep))
-
-    def displacement(self, constants: "LinkingConstants") -> FloatArray:
-        """Return b_ref − (A·b + B) in logits, (n_items,)."""
-        return np.asarray(self.reference.b - constants.slope * self.free.b - constants.intercept)
+def linked_elsewhere(
+    free: ItemParameters,
+    reference: ItemParameters,
+    constants: LinkingConstants,
+    stability: StabilityRule = DEFAULT_STABILITY,
+) -> Linking:
+    """Describe a link whose constants somebody else has found: every usable common item counts as used."""
+    pair, dropped = common_items(free, reference)
+    table = _stability(pair, pair, constants, stability) if len(pair) else ()
+    return Linking(constants, None, pair.free.item_ids, dropped, None, stability=table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,31 +196,7 @@ def _known(method: LinkingMethod | str) -> LinkingMethod:
         ) from error
 
 
-def _common(free: ItemParameters, reference: ItemParameters) -> tuple[_Pair, tuple[Exclusion, ...]]:
-    shared = free.select(reference.index_of(free.item_ids) >= 0)
-    expected = reference.take(reference.index_of(shared.item_ids))
-    estimated_ok, reference_ok = _usable(shared), _usable(expected)
-    dropped = tuple(
-        Exclusion(ExclusionKind.ITEM, item_id, _fault(free_ok=ok), int(n))
-        for item_id, ok, both, n in zip(
-            shared.item_ids, estimated_ok, estimated_ok & reference_ok, shared.n, strict=True
-        )
-        if not both
-    )
-    usable = estimated_ok & reference_ok
-    return _Pair(shared.select(usable), expected.select(usable)), dropped
-
-
-def _usable(items: ItemParameters) -> BoolArray:
-    return np.isfinite(items.a) & np.isfinite(items.b) & (items.a > 0)
-
-
-def _fault(*, free_ok: bool) -> str:
-    side = "reference" if free_ok else "estimated"
-    return f"its {side} parameters are not finite with a > 0"
-
-
-def _disagreement(pair: _Pair, method: LinkingMethod, lowest: float) -> str | None:
+def _disagreement(pair: CommonItems, method: LinkingMethod, lowest: float) -> str | None:
     spread = min(np.ptp(pair.free.b), np.ptp(pair.reference.b))
     if spread == 0:
         return "the common items have no spread of difficulty" if method is LinkingMethod.MEAN_SIGMA else None
@@ -234,7 +209,7 @@ def _disagreement(pair: _Pair, method: LinkingMethod, lowest: float) -> str | No
     )
 
 
-def _agreed(pair: _Pair, method: LinkingMethod, lowest: float) -> tuple[_Solution | None, str | None]:
+def _agreed(pair: CommonItems, method: LinkingMethod, lowest: float) -> tuple[_Solution | None, str | None]:
     if contradiction := _disagreement(pair, method, lowest):
         return None, contradiction
     solution = _solved(pair, method)
@@ -246,8 +221,8 @@ def _agreed(pair: _Pair, method: LinkingMethod, lowest: float) -> tuple[_Solutio
 
 
 def _stable(
-    pair: _Pair, method: LinkingMethod, rule: StabilityRule | None
-) -> tuple[_Pair, tuple[Exclusion, ...]]:
+    pair: CommonItems, method: LinkingMethod, rule: StabilityRule | None
+) -> tuple[CommonItems, tuple[Exclusion, ...]]:
     """Drop the worst drifting item and find the constants anew, until none drifts or the minimum is left."""
     dropped: list[Exclusion] = []
     if rule is None:
@@ -257,13 +232,11 @@ def _stable(
         solution = _solved(pair, method)
         if solution is None:
             break
-        displacement = pair.displacement(solution.constants)
-        z = robust_z(displacement, displacement)
-        drift = drifting(displacement, z, rule)
-        worst = int(drift.argmax())
-        if drift[worst] == 0:
+        seen = _comparison(pair, pair, solution.constants, rule)
+        worst = int(np.argmax(np.abs(seen.robust_z) * seen.drifts))
+        if not seen.drifts[worst]:
             break
-        reason = f"it drifts by {displacement[worst]:+.2f} logits (robust z {z[worst]:+.1f})"
+        reason = f"it drifts by {seen.displacement[worst]:+.2f} logits (robust z {seen.robust_z[worst]:+.1f})"
         dropped.append(
             Exclusion(ExclusionKind.ITEM, pair.free.item_ids[worst], reason, int(pair.free.n[worst]))
         )
@@ -271,21 +244,32 @@ def _stable(
     return pair, tuple(dropped)
 
 
+def _comparison(
+    pair: CommonItems, kept: CommonItems, constants: LinkingConstants, rule: StabilityRule
+) -> Comparison:
+    slope, intercept = constants.slope, constants.intercept
+    return compare(
+        pair.displacement(slope, intercept),
+        pair.displacement_errors(slope),
+        kept.displacement(slope, intercept),
+        rule,
+    )
+
+
 def _stability(
-    pair: _Pair, kept: _Pair, constants: LinkingConstants, rule: StabilityRule
+    pair: CommonItems, kept: CommonItems, constants: LinkingConstants, rule: StabilityRule
 ) -> tuple[AnchorStability, ...]:
-    displacement = pair.displacement(constants)
-    z = robust_z(displacement, kept.displacement(constants))
+    seen = _comparison(pair, kept, constants, rule)
     stays = set(kept.free.item_ids)
     return tuple(
-        AnchorStability(item_id, float(shift), float(score), item_id in stays, bool(drifts > 0))
-        for item_id, shift, score, drifts in zip(
-            pair.free.item_ids, displacement, z, drifting(displacement, z, rule), strict=True
+        AnchorStability(item_id, float(shift), float(error), float(z), item_id in stays, bool(drifts))
+        for item_id, shift, error, z, drifts in zip(
+            pair.free.item_ids, seen.displacement, seen.error, seen.robust_z, seen.drifts, strict=True
         )
     )
 
 
-def _solved(pair: _Pair, method: LinkingMethod) -> _Solution | None:
+def _solved(pair: CommonItems, method: LinkingMethod) -> _Solution | None:
     """Constants, without asking whether they make sense; None where there is no slope above 0."""
     if method is LinkingMethod.MEAN_SIGMA:
         return _mean_sigma(pair)
@@ -303,7 +287,7 @@ def _solved(pair: _Pair, method: LinkingMethod) -> _Solution | None:
     return _Solution(LinkingConstants(found.slope, found.intercept), found.influence)
 
 
-def _mean_sigma(pair: _Pair) -> _Solution:
+def _mean_sigma(pair: CommonItems) -> _Solution:
     free, reference, n = pair.free.b, pair.reference.b, len(pair)
     slope = float(reference.std() / free.std())
     by_free = -slope * (free - free.mean()) / (n * free.var())
@@ -314,7 +298,7 @@ def _mean_sigma(pair: _Pair) -> _Solution:
     return _with_intercept(pair, slope, influence)
 
 
-def _mean_mean(pair: _Pair) -> _Solution:
+def _mean_mean(pair: CommonItems) -> _Solution:
     slope = float(pair.free.a.mean() / pair.reference.a.mean())
     influence = np.zeros((2, 6, len(pair)))
     influence[0, 0] = 1 / pair.reference.a.sum()
@@ -322,7 +306,7 @@ def _mean_mean(pair: _Pair) -> _Solution:
     return _with_intercept(pair, slope, influence)
 
 
-def _with_intercept(pair: _Pair, slope: float, influence: FloatArray) -> _Solution:
+def _with_intercept(pair: CommonItems, slope: float, influence: FloatArray) -> _Solution:
     """B = mean(b_ref) − A·mean(b_free)."""
     mean = float(pair.free.b.mean())
     influence[1] = -mean * influence[0]
@@ -331,7 +315,7 @@ def _with_intercept(pair: _Pair, slope: float, influence: FloatArray) -> _Soluti
     return _Solution(LinkingConstants(slope, float(pair.reference.b.mean() - slope * mean)), influence)
 
 
-def _errors(pair: _Pair, solution: _Solution) -> tuple[float, float]:
+def _errors(pair: CommonItems, solution: _Solution) -> tuple[float, float]:
     """Delta method: Var = Σ influence²·se², over the parameters that have an influence."""
     errors = np.stack([getattr(pair.free, name) for name in ERRORS])
     # Of an item whose b has an error, a or c without one was held, such as c of a 2PL: it does not vary.

@@ -98,7 +98,11 @@ class ItemParameters:
 
     def index_of(self, ids: pl.Series | Sequence[str]) -> IndexArray:
         """Position of each id among these items, (n_ids,); −1 for an id that is not here or null."""
-        wanted = pl.Series("id", ids, dtype=pl.String)
+        if not isinstance(ids, pl.Series):
+            # Without polars, whose threads a forked process has lost: anchored fits work there too.
+            position = {item_id: at for at, item_id in enumerate(self.item_ids)}
+            return np.array([position.get(item_id, -1) for item_id in ids], dtype=np.int32)
+        wanted = ids.cast(pl.String)
         positions = pl.Series("position", range(len(self)), dtype=pl.Int32)
         known = pl.Series("known", self.item_ids, dtype=pl.String)
         return wanted.replace_strict(known, positions, default=-1, return_dtype=pl.Int32).to_numpy()

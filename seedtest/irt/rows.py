@@ -1,14 +1,17 @@
 """Answers as rows of codes, one row a learner, and their division among threads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
 from seedtest.irt.compiled import available_threads, kernels
 from seedtest.irt.parameters import BoolArray, IndexArray, IntArray
+
+Part = TypeVar("Part")
 
 ANSWERS_PER_THREAD = 50_000
 """Fewer answers than this are not worth a thread."""
@@ -83,7 +86,30 @@ def item_counts(answers: Answers) -> IntArray:
     return counts.reshape(-1, 2)
 
 
+def repeated_answers(answers: Answers) -> int:
+    """Count answers of a learner to an item that the learner has another, earlier counted answer to."""
+    count = 0
+    for block in answers.blocks(max(len(answers) // ANSWERS_PER_THREAD, 1)):
+        rows = block.load()
+        item = rows.code[rows.start[0] : rows.start[-1]] >> 1
+        again = item[1:] == item[:-1]
+        # Where a row begins, the item before is another learner's.
+        inner = rows.start[(rows.start > rows.start[0]) & (rows.start < rows.start[-1])] - rows.start[0]
+        again[inner - 1] = False
+        count += int(np.count_nonzero(again))
+    return count
+
+
 def threads_for(n_answers: int, wanted: int | None = None) -> int:
     """How many threads a sweep over so many answers is given."""
     most = available_threads() if wanted is None else wanted
     return int(np.clip(n_answers // ANSWERS_PER_THREAD, 1, most))
+
+
+def in_threads(work: Callable[[Part], None], parts: Sequence[Part]) -> None:
+    """Run work(part) on each part, in a thread of its own where there are several."""
+    if len(parts) == 1:
+        work(parts[0])
+        return
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(work, parts))

@@ -19,6 +19,9 @@ LOWEST_DISCRIMINATION = 0.05
 LARGEST_DIFFICULTY = 10.0
 """No learner of a standard normal population comes near ±10; such a b is an artefact of a flat curve."""
 
+UNANSWERED = "no answer to a calibrated item"
+"""Why a learner is left out."""
+
 ANSWERS_TO_JUDGE = 30
 """Answers from which on an item under a prior can be found to discriminate negatively."""
 
@@ -95,7 +98,7 @@ def unanswered(responses: Responses, calibrated: Responses) -> tuple[Exclusion, 
     n = np.diff(responses.start)
     left = set(calibrated.user_ids)
     return tuple(
-        Exclusion(ExclusionKind.USER, user_id, "no answer to a calibrated item", int(count))
+        Exclusion(ExclusionKind.USER, user_id, UNANSWERED, int(count))
         for user_id, count in zip(responses.user_ids, n, strict=True)
         if user_id not in left
     )

@@ -1,7 +1,6 @@
 """Abilities from answers and known item parameters: EAP (Bock & Mislevy, 1982), MAP, ML and WLE."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -26,13 +25,15 @@ from seedtest.irt.parameters import (
 )
 from seedtest.irt.quadrature import DEFAULT_N_NODES, Quadrature, normal_grid
 from seedtest.irt.responses import Responses, rows_of_codes
-from seedtest.irt.rows import Rows, cut, threads_for
+from seedtest.irt.rows import Rows, cut, in_threads, threads_for
 
 FINER = 8
 """A posterior narrower than the grid can show is integrated again on a grid this many times as fine."""
 
 NARROWEST_SD_STEPS = 0.75
 """The trapezoid rule loses digits once a posterior's SD is below about 0.75 steps (error 3e-5 of it)."""
+
+FIRST = np.zeros(1, dtype=np.int64)
 
 DEFAULT_BOUNDS = (-6.0, 6.0)
 
@@ -95,45 +96,48 @@ class Scorer:
         verdict = np.asarray(correct, dtype=np.bool_)
         if item.shape != verdict.shape:
             raise DataError(f"{item.size} items and {verdict.size} verdicts; every answer needs both.")
-        grid, table = self._grid, self._table
-        theta, se, n = self._eap_of_one(item, verdict, table, grid.nodes, grid.log_weights)
-        if self.method is ScoringMethod.EAP and not se < NARROWEST_SD_STEPS * grid.step:
-            return AbilityEstimate(theta, se, n)
-        code = np.sort(2 * item[item >= 0] + verdict[item >= 0])
-        scores = self.rows(Rows(np.array([0, code.size]), code))
-        return AbilityEstimate(float(scores.theta[0]), float(scores.se[0]), int(scores.n[0]))
+        start, code = np.empty(2, dtype=np.int64), np.empty(item.size, dtype=np.int32)
+        self._row_of_one(item, verdict, start, code)
+        n = int(start[1])
+        if self.method is ScoringMethod.EAP:
+            grid, theta, se = self._grid, np.full(1, np.nan), np.full(1, np.nan)
+            # The loop that scores many learners, called for one: the same code gives the same bits.
+            self._eap(start, code, FIRST, self._table, grid.nodes, grid.log_weights, theta, se)
+            if not se[0] < NARROWEST_SD_STEPS * grid.step:
+                return AbilityEstimate(float(theta[0]), float(se[0]), n)
+        scores = self.rows(Rows(start, code[:n]))
+        return AbilityEstimate(float(scores.theta[0]), float(scores.se[0]), n)
 
     def rows(self, rows: Rows, n_threads: int | None = None) -> GroupScores:
         """Abilities of rows of sorted codes over these items, each result (n_rows,)."""
         n = np.diff(rows.start)
         theta, se = np.full(n.size, np.nan), np.full(n.size, np.nan)
         threads = threads_for(rows.code.size, n_threads)
-        self._integrate(rows, np.arange(n.size), self._grid, self._table, theta, se, threads)
+        coarse = self._table, self._grid.nodes, self._grid.log_weights
+        eap = kernels("scoring").eap
+
+        def integrate(chosen: IntArray) -> None:
+            eap(rows.start, rows.code, chosen, *coarse, theta, se)
+
+        in_threads(integrate, np.array_split(np.arange(n.size), threads))
         narrow = np.flatnonzero(se < NARROWEST_SD_STEPS * self._grid.step)
         if narrow.size:
-            fine = normal_grid(self.prior, FINER * (DEFAULT_N_NODES - 1) + 1)
-            self._integrate(rows, narrow, fine, _log_table(self.items, fine), theta, se, threads)
+            self._integrate_finely(rows, narrow, theta, se, threads)
         if self.method is not ScoringMethod.EAP:
             self._maximise(rows, theta, se, threads)
         return GroupScores(theta, se, n)
 
-    def _integrate(
-        self,
-        rows: Rows,
-        chosen: IntArray,
-        grid: Quadrature,
-        table: FloatArray,
-        theta: FloatArray,
-        se: FloatArray,
-        n_threads: int,
+    def _integrate_finely(
+        self, rows: Rows, chosen: IntArray, theta: FloatArray, se: FloatArray, n_threads: int
     ) -> None:
-        eap = kernels("scoring").eap
-
-        def work(part: IntArray) -> None:
-            eap(rows.start, rows.code, part, table, grid.nodes, grid.log_weights, theta, se)
-
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(work, np.array_split(chosen, n_threads)))
+        grid = normal_grid(self.prior, FINER * (DEFAULT_N_NODES - 1) + 1)
+        coarse = self._table, self._grid.nodes, self._grid.log_weights
+        fine = _log_table(self.items, grid), grid.nodes, grid.log_weights
+        eap = kernels("scoring").eap_finely
+        in_threads(
+            lambda part: eap(rows.start, rows.code, part, coarse, fine, FINER, theta, se),
+            np.array_split(chosen, n_threads),
+        )
 
     def _maximise(self, rows: Rows, theta: FloatArray, se: FloatArray, n_threads: int) -> None:
         scoring = kernels("scoring")
@@ -144,16 +148,12 @@ class Scorer:
         bounds = unbounded if self.method is ScoringMethod.MAP else self.bounds
         limits = np.array(bounds)
         estimate = scoring.point_estimates
-        with ThreadPoolExecutor(n_threads) as pool:
-            parts = cut(rows, n_threads)
-            list(
-                pool.map(
-                    lambda part: estimate(
-                        rows.start, rows.code, part.first, part.last, items, prior, limits, method, theta, se
-                    ),
-                    parts,
-                )
-            )
+        in_threads(
+            lambda part: estimate(
+                rows.start, rows.code, part.first, part.last, items, prior, limits, method, theta, se
+            ),
+            cut(rows, n_threads),
+        )
 
     @cached_property
     def _position(self) -> dict[str, int]:
@@ -168,8 +168,12 @@ class Scorer:
         return _log_table(self.items, self._grid)
 
     @cached_property
-    def _eap_of_one(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a compiled function
-        return kernels("scoring").eap_of_one
+    def _row_of_one(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a compiled function
+        return kernels("scoring").row_of_one
+
+    @cached_property
+    def _eap(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a compiled function
+        return kernels("scoring").eap
 
 
 def score(

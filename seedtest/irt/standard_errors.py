@@ -6,9 +6,11 @@ from enum import StrEnum
 import numpy as np
 from scipy.special import expit
 
+from seedtest.errors import CalibrationError
 from seedtest.irt.compiled import kernels
+from seedtest.irt.design import Role
 from seedtest.irt.em import EmFit
-from seedtest.irt.observed_information import Slopes, covariance_blocks, n_polynomials
+from seedtest.irt.observed_information import Slopes, SpreadInformation, spread_information, whole_covariance
 from seedtest.irt.parameters import BoolArray, FloatArray
 from seedtest.irt.rows import Rows
 from seedtest.irt.sweep import Sweep
@@ -29,27 +31,58 @@ MOST_PRODUCTS = 2e11
 """The whole information is taken up to so many parameters (32 MB a thread) and multiplications (seconds)."""
 
 
+POLYNOMIALS = 5
+"""About how many a learner's posterior needs; see `kernels.information.add_covariances`."""
+
+
 class ErrorKind(StrEnum):
     """Where standard errors come from.
 
     FULL: the inverse of the whole observed information. BLOCK: the inverse of each item's own block, other
     items held; right when every item was answered by a small share of the learners, and down to
-    0.8 of the full ones when everybody answered everything.
+    0.8 of the full ones when everybody answered everything. NONE: not computed, which saves time.
+    UNKNOWN: an engine elsewhere does not say.
     """
 
     FULL = "full"
     BLOCK = "block"
+    NONE = "none"
+    UNKNOWN = "unknown"
+
+
+def wished_kind(kind: ErrorKind | str | None) -> ErrorKind | None:
+    """Return the kind that a caller may wish for, None if the data are to decide."""
+    wishes = (ErrorKind.FULL, ErrorKind.BLOCK, ErrorKind.NONE)
+    if kind is None or kind in wishes:
+        return None if kind is None else ErrorKind(kind)
+    raise CalibrationError(
+        f"Cannot calibrate: standard errors of kind {kind!r} do not exist; choose {', '.join(wishes)}, "
+        "or None for the kind that the data call for."
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class ItemCovariance:
-    """Covariance of each item's slope, intercept and logit c, (n_items, 3, 3), and where it comes from.
+    """Covariance of each item's parameters, and where it comes from.
 
-    0 where a parameter is held, NaN where the information is singular.
+    Attributes
+    ----------
+    blocks
+        Of slope, intercept and logit c, (n_items, 3, 3); 0 where a parameter is held, NaN where the
+        information is singular.
+    kind
+        Whole observed information or each item's block.
+    with_log_sd
+        Covariance of these with the log standard deviation of ability, (n_items, 3); 0 where that is held,
+        and in blocks of anchored fits, which hold it.
+    of_log_sd
+        Variance of the log standard deviation of ability; 0 likewise.
     """
 
     blocks: FloatArray
     kind: ErrorKind
+    with_log_sd: FloatArray
+    of_log_sd: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,22 +100,48 @@ def item_covariance(sweep: Sweep, em: EmFit, kind: ErrorKind | None = None) -> I
 
     `kind` decides, where it is given. Else the whole matters when an item was answered by more than a tenth
     of the learners; it can be done up to 2,000 parameters and 2·10¹¹ multiplications. Where it is
-    singular the blocks take its place.
+    singular the blocks take its place. To the blocks of a Rasch model the free spread of ability is added:
+    only the covariances between items are left out.
     """
+    if kind is ErrorKind.NONE:
+        return _unknown(em)
     slopes = _slopes(em)
     own = _item_information(sweep, em, slopes)
     if kind is ErrorKind.FULL or (kind is None and _whole_is_wanted(em)):
-        blocks = covariance_blocks(sweep, em, own, slopes)
-        if blocks is not None:
-            return ItemCovariance(blocks, ErrorKind.FULL)
-    return ItemCovariance(_inverted(own, em), ErrorKind.BLOCK)
+        whole = whole_covariance(sweep, em, own, slopes)
+        if whole is not None:
+            return ItemCovariance(whole.blocks, ErrorKind.FULL, whole.with_log_sd, whole.of_log_sd)
+    blocks = _inverted(own, em)
+    if em.design.sd is Role.FREE and em.design.mean is not Role.FREE:
+        return _with_spread(blocks, spread_information(sweep, em, slopes))
+    return ItemCovariance(blocks, ErrorKind.BLOCK, np.zeros(blocks.shape[:2]), 0.0)
+
+
+def _unknown(em: EmFit) -> ItemCovariance:
+    shape = em.state.params.shape
+    return ItemCovariance(np.full((*shape, 3), np.nan), ErrorKind.NONE, np.full(shape, np.nan), np.nan)
+
+
+def _with_spread(blocks: FloatArray, spread: SpreadInformation) -> ItemCovariance:
+    """Invert the information about all intercepts and ability's log sd, without that between two items.
+
+    With D_i the information about intercept i alone, h_i that between it and the log sd, and H about the
+    latter: Var(log sd) = 1/(H − Σ h_i²/D_i), Cov(d_i, log sd) = −h_i/D_i·Var(log sd), Var(d_i) = 1/D_i +
+    (h_i/D_i)²·Var(log sd).
+    """
+    held = -blocks[:, 1, 1] * spread.with_items
+    left = spread.own + float(np.nansum(held * spread.with_items))
+    variance = 1 / left if left > 0 else np.nan
+    added, covariances = np.zeros_like(blocks), np.zeros(blocks.shape[:2])
+    added[:, 1, 1], covariances[:, 1] = held**2 * variance, held * variance
+    return ItemCovariance(blocks + added, ErrorKind.BLOCK, covariances, variance)
 
 
 def _whole_is_wanted(em: EmFit) -> bool:
     n_users = em.expectation.mass.sum()
     n = em.expectation.sums.sum(axis=1).reshape(-1, 2).sum(axis=1)
     n_parameters = em.design.n_parameters
-    products = n_users * n_polynomials(em) * n_parameters**2
+    products = n_users * POLYNOMIALS * n_parameters**2
     small = n_parameters <= MOST_PARAMETERS and products <= MOST_PRODUCTS
     return small and bool(n.max() > LARGEST_SHARE_FOR_BLOCKS * n_users)
 
@@ -128,6 +187,20 @@ def parameter_errors(covariance: ItemCovariance, em: EmFit) -> ParameterErrors:
     )
 
 
+def common_slope_errors(covariance: ItemCovariance, em: EmFit) -> ParameterErrors:
+    """Return standard errors of a Rasch fit told as a 1PL: a = σ for all items, b' = b/σ = −d/σ.
+
+    ∂a/∂log σ = σ; ∂b'/∂d = −1/σ, ∂b'/∂log σ = d/σ. With σ held, so is a.
+    """
+    sd, d = em.state.sd, em.state.params[:, 1]
+    variance_d, free = covariance.blocks[:, 1, 1], em.design.is_free[:, 1]
+    spread = covariance.of_log_sd
+    variance_b = (variance_d - 2 * d * covariance.with_log_sd[:, 1] + d**2 * spread) / sd**2
+    unknown = np.full_like(d, np.nan)
+    slope = np.full_like(d, sd * np.sqrt(spread)) if em.design.sd is Role.FREE else unknown
+    return ParameterErrors(slope, _root(variance_d, free), _root(variance_b, free), unknown)
+
+
 def _root(variance: FloatArray, known: BoolArray) -> FloatArray:
     return np.sqrt(np.where(known, variance, np.nan))
 
@@ -150,8 +223,10 @@ def _own_part(em: EmFit, slopes: Slopes) -> FloatArray:
     both_z, both_c = z[0::2] + z[1::2], c[0::2] + c[1::2]
     zz, zc = -both_z * (1 - 2 * slopes.s), both_z * slopes.c
     cc = -both_c * (1 - 2 * slopes.c)
-    x = em.nodes
-    return np.stack([zz @ x**2, zz @ x, zc @ x, zz.sum(axis=1), zc.sum(axis=1), cc.sum(axis=1)], axis=1)
+    x, one = em.nodes, np.ones_like(em.nodes)
+    rows = zip((zz, zz, zc, zz, zc, cc), (x**2, x, x, one, one, one), strict=True)
+    # The library's own threads, which a product would wake, outstay it and slow what comes next.
+    return np.stack([np.einsum("ik,k->i", values, power) for values, power in rows], axis=1)
 
 
 def _learners_part(sweep: Sweep, em: EmFit, slopes: Slopes) -> FloatArray:
@@ -178,7 +253,7 @@ def _learners_part(sweep: Sweep, em: EmFit, slopes: Slopes) -> FloatArray:
 
 
 def _prior_curvature(em: EmFit) -> FloatArray:
-    """Minus the second derivative of the log prior, without what may be negative, (n_items, 3, 3)."""
+    """Minus the second derivatives of the log priors, (n_items, 3, 3)."""
     upper = np.zeros((len(em.state.params), 3, 3))
-    kernels("estimation").prior_curvatures(em.state.params, em.design.priors.rows, upper)
+    kernels("priors").prior_curvatures(em.state.params, em.design.priors.rows, upper)
     return upper + np.triu(upper, 1).swapaxes(1, 2)

@@ -9,11 +9,14 @@ from typing import Self, TypeVar
 import numpy as np
 
 from seedtest.irt.compiled import kernels
-from seedtest.irt.parameters import FloatArray, IndexArray, IntArray
+from seedtest.irt.parameters import FloatArray
 from seedtest.irt.quadrature import Quadrature
 from seedtest.irt.rows import Block, Rows
 
 Result = TypeVar("Result")
+
+DENSE = 0.85
+"""Share of all learners' answers to all items from which products of matrices beat gathered rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +74,11 @@ class Sweep:
         def work(thread: int) -> float:
             sums, mass = self._sums[thread], self._mass[thread]
             sums[:], mass[:] = 0.0, 0.0
-            logliks = [
-                estimation.add_posteriors(*_arrays(block), table, self.grid.log_weights, sums, mass)
-                for block in self._blocks[thread :: self._n]
-            ]
+            logliks = []
+            for block in self._blocks[thread :: self._n]:
+                rows = block.load()
+                add = kernels("dense" if self._is_dense(rows) else "estimation").add_posteriors
+                logliks.append(add(rows.start, rows.code, table, self.grid.log_weights, sums, mass))
             return float(sum(logliks))
 
         loglik = float(sum(self.map(work)))
@@ -102,6 +106,10 @@ class Sweep:
         bounds = np.linspace(0, self.n_items, self._n + 1).astype(np.int64)
         self.map(lambda thread: work(int(bounds[thread]), int(bounds[thread + 1])))
 
+    def _is_dense(self, rows: Rows) -> bool:
+        n_answers, n_users = rows.start[-1] - rows.start[0], rows.start.size - 1
+        return bool(n_answers >= DENSE * n_users * self.n_items)
+
     @property
     def n_threads(self) -> int:
         """Threads at work."""
@@ -112,8 +120,3 @@ class Sweep:
         if self._pool is None:
             return [work(0)]
         return list(self._pool.map(work, range(self._n)))
-
-
-def _arrays(block: Block) -> tuple[IntArray, IndexArray]:
-    rows = block.load()
-    return rows.start, rows.code

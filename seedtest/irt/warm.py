@@ -8,8 +8,10 @@ import numpy as np
 
 from seedtest.irt.calibration import calibrate
 from seedtest.irt.compiled import kernels
+from seedtest.irt.parameters import ItemParameters
 from seedtest.irt.responses import Responses
 from seedtest.irt.scoring import Scorer, ScoringMethod
+from seedtest.irt.standard_errors import ErrorKind
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +26,14 @@ def warm() -> float:
     ids = tuple(f"u{number:02}" for number in range(n_users))
     item_ids = tuple(f"i{number}" for number in range(n_items))
     fit = calibrate(Responses.from_arrays(ids, item_ids, user, item, correct))
+    some = rng.random(user.size) < 0.6
+    sparse = Responses.from_arrays(ids, item_ids, user[some], item[some], correct[some])
+    calibrate(sparse, model="1PL", errors=ErrorKind.BLOCK)
+    calibrate(sparse, anchors=fit.items.take(np.array([0, 1])))
     for method in ScoringMethod:
         Scorer(fit.items, fit.prior, method).one(item_ids, [True, False, True, True, False, True])
+    sharp = ItemParameters.from_values(item_ids, np.full(n_items, 9.0), np.zeros(n_items))
+    Scorer(sharp).one(item_ids, [True, False, True, True, False, True])
     return time.monotonic() - before
 
 

@@ -1,14 +1,12 @@
 """Kernels are loaded late, cached safely, and may be used from threads and after a fork."""
 
 import os
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from seedtest.irt import Calibration, calibrate
 from seedtest.irt.compiled import kernels
@@ -16,14 +14,13 @@ from tests.irt.simulation import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = simulate(seed=51, n_users=8000, n_items=30, answers_each=20).responses
-FIT_ONE = "from seedtest.irt.warm import warm; from seedtest.irt.compiled import kernels; warm(); "
 
 
-def python(code: str, root: Path = ROOT, **environment: str) -> str:
+def python(code: str) -> str:
     result = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)} | environment,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
@@ -70,38 +67,3 @@ def test_a_fork_after_use_works() -> None:
         "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
     )
     assert python(code).strip() == "7"
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A copy of the package with what is compiled so far."""
-    calibrate(SAMPLE)
-    shutil.copytree(ROOT / "seedtest", tmp_path / "seedtest", ignore=shutil.ignore_patterns("*.pyc"))
-    return tmp_path
-
-
-@pytest.mark.skipif(os.getuid() == 0, reason="to root every folder can be written")
-def test_a_cache_that_cannot_be_written_is_copied_and_read_all_the_same(package: Path) -> None:
-    cache = package / "seedtest" / "irt" / "kernels" / "__pycache__"
-    python(FIT_ONE, package)
-    cache.chmod(0o500)
-    before = sorted(cache.iterdir())
-    code = "from seedtest.irt.warm import warm; from seedtest.irt.compiled import kernels; print(warm()); "
-    seconds, folder = python(code + "print(kernels('cache').cache_folder())", package).split()
-    assert float(seconds) < 5
-    assert not Path(folder).exists()
-    assert sorted(cache.iterdir()) == before
-
-
-def test_without_any_folder_to_write_kernels_still_work(package: Path, tmp_path: Path) -> None:
-    cache = package / "seedtest" / "irt" / "kernels" / "__pycache__"
-    # A file in the folder's place stops root too, to whom modes mean nothing.
-    shutil.rmtree(cache)
-    cache.touch()
-    nowhere = tmp_path / "nowhere"
-    code = (
-        f"import tempfile; tempfile.tempdir = {str(nowhere)!r}\n"
-        "from seedtest.irt.compiled import kernels; print(kernels('cache').cache_folder())\n"
-        "print(kernels('numerics').fast_exp(0.0))"
-    )
-    assert python(code, package).split() == ["None", "1.0"]

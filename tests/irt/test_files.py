@@ -1,5 +1,8 @@
 """Answers read from files, into memory or block by block."""
 
+import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,10 @@ import pytest
 
 from seedtest.errors import DataError
 from seedtest.irt import Responses, Scorer, StoredResponses, calibrate, read_responses
+from seedtest.irt.ingest import Ids, read_batches
 from tests.irt.simulation import simulate
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SIMULATION = simulate(seed=41, n_users=3000, n_items=40, answers_each=12)
 FRAME = SIMULATION.frame.sample(fraction=1, shuffle=True, seed=1)
@@ -35,6 +41,64 @@ def test_a_folder_of_parquet_files_is_one_data_set(tmp_path: Path) -> None:
     for number, part in enumerate(FRAME.iter_slices(10_000)):
         part.write_parquet(tmp_path / f"{number}.parquet")
     assert_same(read_responses(tmp_path), Responses.from_frame(FRAME))
+
+
+@pytest.mark.parametrize("rows", [777, 5000, 1_000_000])
+def test_batches_of_any_size_hold_every_answer_once(parquet: Path, rows: int) -> None:
+    users, items, told = Ids(), Ids(), []
+    batches = list(
+        read_batches(parquet, users, items, rows_per_batch=rows, on_read=lambda *counts: told.append(counts))
+    )
+    assert [batch.user.size for batch in batches[:-1]] == [rows] * (len(batches) - 1)
+    assert told[-1] == (FRAME.height, FRAME.height)
+    user = users.ranks()[1][np.concatenate([batch.user for batch in batches])]
+    code = np.concatenate([batch.code for batch in batches])
+    expected = FRAME.select(pl.col("user_id").rank("dense") - 1, pl.col("correct").cast(pl.Int32))
+    np.testing.assert_array_equal(user, expected["user_id"])
+    np.testing.assert_array_equal(code & 1, expected["correct"])
+
+
+def test_a_name_is_no_pattern(tmp_path: Path) -> None:
+    for name in ("answers[1].parquet", "answers*.csv"):
+        path = tmp_path / name
+        FRAME.write_parquet(path) if path.suffix == ".parquet" else FRAME.write_csv(path)
+        assert_same(read_responses(path), Responses.from_frame(FRAME))
+
+
+def test_a_csv_file_may_be_compressed(tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv.gz"
+    path.write_bytes(gzip.compress(FRAME.write_csv().encode()))
+    assert_same(read_responses(path), Responses.from_frame(FRAME))
+    with StoredResponses.read(path, folder=tmp_path) as stored:
+        assert len(stored) == FRAME.height
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process its peak memory")
+def test_memory_is_bounded_however_large_the_row_groups(tmp_path: Path) -> None:
+    n = 12_000_000
+    rows = pl.select(row=pl.int_range(n)).lazy()
+    path = tmp_path / "answers.parquet"
+    rows.select(
+        user_id=pl.format("learner number {}", pl.col("row") * 7919 % (n // 40)),
+        item_id=pl.format("item number {}", pl.col("row") % 1000),
+        correct=pl.col("row") % 3 == 0,
+    ).sink_parquet(path, row_group_size=n)
+    code = (
+        "import pathlib; from seedtest.irt import StoredResponses\n"
+        "status = pathlib.Path('/proc/self/status')\n"
+        "def peak_mb(): return int(status.read_text().split('VmHWM:')[1].split()[0]) / 1000\n"
+        "before = peak_mb()\n"
+        f"path = pathlib.Path({str(path)!r})\n"
+        "with StoredResponses.read(path, memory_mb=100) as stored: print(len(stored))\n"
+        "print(peak_mb() - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert int(done[0]) == n
+    # The answers alone are 0.6 GB as text; 300,000 ids stay in memory while they are read.
+    assert float(done[1]) < 400
 
 
 @pytest.mark.parametrize("verdict", [pl.Boolean, pl.Int64, pl.Float64])
@@ -85,7 +149,7 @@ def test_files_that_are_not_there_or_of_another_kind_are_named(tmp_path: Path) -
     with pytest.raises(DataError, match="There is no file"):
         read_responses(tmp_path / "answers.parquet")
     (tmp_path / "answers.xlsx").touch()
-    with pytest.raises(DataError, match=r"neither \.parquet nor \.csv nor a folder"):
+    with pytest.raises(DataError, match=r"neither \.parquet nor \.csv"):
         read_responses(tmp_path / "answers.xlsx")
 
 

@@ -73,6 +73,18 @@ def test_a_wrong_model_is_rejected() -> None:
     assert model_fit(responses, calibrate(responses, model="Rasch")).p_value < 1e-6
 
 
+def test_a_parameter_that_all_items_share_costs_a_degree_of_freedom() -> None:
+    """A Rasch model with free variance and a 1PL are one model; with the variance held it has one less."""
+    responses = simulate(seed=4, n_users=600, n_items=8, sd_log_a=0.0).responses
+    by = {
+        name: item_fit(responses, calibrate(responses, model=model, free_variance=free))
+        for name, model, free in (("free", "Rasch", True), ("1PL", "1PL", True), ("held", "Rasch", False))
+    }
+    np.testing.assert_allclose(by["free"].s_x2, by["1PL"].s_x2, rtol=1e-4)
+    assert (by["free"].df == by["1PL"].df).all()
+    assert by["held"].df.sum() > by["free"].df.sum()
+
+
 def test_linking_changes_no_fit() -> None:
     responses = simulate(33, 800, 8).responses
     free = calibrate(responses)

@@ -18,6 +18,7 @@ from seedtest.irt import (
     Prior,
     StabilityRule,
     link,
+    linked_elsewhere,
     probability,
 )
 from seedtest.irt.parameters import FloatArray
@@ -251,7 +252,92 @@ def test_anchors_that_all_disagree_still_contradict_the_fit() -> None:
     assert "contradictory" in (linking.reason or "")
 
 
-@pytest.mark.parametrize("wrong", [{"fewest_kept": 1}, {"largest_z": 0.0}, {"smallest_share_kept": 1.5}])
+def spread_anchors(rng: np.random.Generator) -> tuple[ItemParameters, ItemParameters]:
+    """27 anchors from very easy to very hard, and a fit that estimated them with their standard errors."""
+    b = np.linspace(-3.0, 3.0, 27)
+    reference = ItemParameters.from_values([f"q{i:02}" for i in range(27)], 1.0, b)
+    errors = 0.08 + 0.035 * b**2
+    noise = errors * rng.standard_normal(27)
+    return replace(reference, b=b + noise, se_b=errors, se_a=np.full(27, 0.1)), reference
+
+
+def dropped_ids(free: ItemParameters, reference: ItemParameters, rule: StabilityRule) -> set[str]:
+    return {exclusion.id for exclusion in link(free, reference, stability=rule).dropped}
+
+
+def test_extreme_anchors_that_only_look_displaced_are_kept() -> None:
+    rng = np.random.default_rng(10)
+    by_size_alone = StabilityRule(largest_error_multiple=1e-9)
+    lost, lost_before = 0, 0
+    for _ in range(200):
+        free, reference = spread_anchors(rng)
+        lost += len(dropped_ids(free, reference, StabilityRule()))
+        lost_before += len(dropped_ids(free, reference, by_size_alone))
+    # One in 370 stable items lies beyond three standard errors by chance.
+    assert lost <= 200 * 27 / 370 < lost_before / 5
+
+
+@pytest.mark.parametrize("drift", [1.0, -1.0])
+def test_an_anchor_that_drifted_by_a_logit_goes_and_no_other(drift: float) -> None:
+    rng = np.random.default_rng(11)
+    for place in range(9, 18):
+        free, reference = spread_anchors(rng)
+        reference.b[place] += drift
+        assert dropped_ids(free, reference, StabilityRule()) == {f"q{place:02}"}
+
+
+def test_the_error_of_the_reference_explains_a_displacement_too() -> None:
+    free, rng = twenty(se=0.05), np.random.default_rng(12)
+    reference = shaken(free, rng, 0.02)
+    reference.b[3] += 1.0
+    assert dropped_ids(free, reference, StabilityRule()) == {"q03"}
+    unsure = replace(reference, se_b=np.where(np.arange(20) == 3, 0.5, np.nan))
+    linking = link(free, unsure)
+    assert linking.dropped == ()
+    of_q03 = next(anchor for anchor in linking.stability if anchor.item_id == "q03")
+    assert of_q03.error == pytest.approx(0.5, abs=0.01)
+    assert not of_q03.drifts
+
+
+def test_errors_that_nobody_knows_excuse_nothing() -> None:
+    free = replace(twenty(), se_a=np.full(20, np.nan), se_b=np.full(20, np.nan))
+    reference = shaken(free, np.random.default_rng(13), 0.02)
+    reference.b[3] += 1.0
+    assert dropped_ids(free, reference, StabilityRule()) == {"q03"}
+
+
+def test_a_reference_with_guessing_is_compared_where_it_expects_half_right() -> None:
+    free = twenty()
+    guessed = replace(
+        free, c=np.where(np.arange(20) == 4, 0.2, 0.0), b=np.where(np.arange(20) == 4, 1.0, free.b)
+    )
+    without = replace(free, b=np.where(np.arange(20) == 4, 1.0 + np.log(1 - 2 * 0.2) / free.a, free.b))
+    theta = np.array([without.b[4]])
+    assert probability(guessed.select(np.arange(20) == 4), theta)[0, 0] == pytest.approx(0.5)
+    of_q04 = next(a for a in link(without, guessed, "haebara").stability if a.item_id == "q04")
+    assert of_q04.displacement == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_link_from_elsewhere_is_described_and_not_searched() -> None:
+    reference = LinkingConstants(1.5, 0.5).apply_items(FREE)
+    linking = linked_elsewhere(FREE, reference, LinkingConstants(1.5, 0.75))
+    assert (linking.constants, linking.method) == (LinkingConstants(1.5, 0.75), None)
+    assert linking.used_ids == FREE.item_ids
+    assert [anchor.displacement for anchor in linking.stability] == pytest.approx([-0.25] * 4)
+
+
+@given(slope=st.floats(0.25, 4.0), intercept=st.floats(-3.0, 3.0))
+def test_the_inverse_leads_back(slope: float, intercept: float) -> None:
+    constants = LinkingConstants(slope, intercept)
+    back = constants.inverse.apply_items(constants.apply_items(FREE))
+    np.testing.assert_allclose(back.b, FREE.b, atol=1e-9)
+    np.testing.assert_allclose(back.a, FREE.a)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"fewest_kept": 1}, {"largest_z": 0.0}, {"largest_error_multiple": 0.0}, {"smallest_share_kept": 1.5}],
+)
 def test_a_rule_without_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(CalibrationError, match="anchors"):
         StabilityRule(**wrong)  # type: ignore[arg-type]  # one field at a time

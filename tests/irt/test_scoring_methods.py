@@ -84,7 +84,6 @@ def test_everything_right_or_wrong_is_a_bound_by_ml_and_finite_by_the_others(rig
 
 @pytest.mark.parametrize("method", list(ScoringMethod))
 def test_one_learner_and_many_get_the_same_ability(method: ScoringMethod) -> None:
-    # Two compiled loops over the nodes may add up in another order: the last bit is free.
     n_users = 300
     group, item = np.repeat(np.arange(n_users), 20), RNG.integers(0, N, 20 * n_users)
     correct = RNG.random(item.size) < 0.5
@@ -93,11 +92,24 @@ def test_one_learner_and_many_get_the_same_ability(method: ScoringMethod) -> Non
     for number in range(n_users):
         own = group == number
         one = scorer.one([THREE.item_ids[i] for i in item[own]], correct[own])
-        assert one.theta == pytest.approx(many.theta[number], rel=0, abs=1e-12)
-        assert one.se == pytest.approx(many.se[number], rel=0, abs=1e-12)
-        assert one.n == many.n[number]
+        assert (one.theta, one.se, one.n) == (many.theta[number], many.se[number], many.n[number])
         again = score(THREE, [THREE.item_ids[i] for i in item[own]], correct[own], PRIOR, method)
         assert one == again
+
+
+def test_a_posterior_narrower_than_the_grid_is_integrated_exactly() -> None:
+    items = ItemParameters.from_values([f"q{i}" for i in range(400)], 2.5, RNG.standard_normal(400), 0.1)
+    correct = RNG.random(400) < probability(items, np.array([0.37]))[:, 0]
+    x = np.linspace(-6, 6, 20_001)
+    p = probability(items, x)
+    log_density = np.where(correct[:, None], np.log(p), np.log(1 - p)).sum(axis=0) - x**2 / 2
+    posterior = np.exp(log_density - log_density.max())
+    posterior /= posterior.sum()
+    mean = posterior @ x
+    estimate = score(items, items.item_ids, correct)
+    assert estimate.se < 0.1
+    assert estimate.theta == pytest.approx(mean, abs=1e-9)
+    assert estimate.se == pytest.approx(np.sqrt(posterior @ (x - mean) ** 2), abs=1e-9)
 
 
 @pytest.mark.parametrize("method", list(ScoringMethod))

@@ -7,6 +7,8 @@ import numpy as np
 from seedtest.irt.parameters import FloatArray, IntArray
 from seedtest.irt.rows import Answers, Rows
 
+ANSWERS_A_PIECE = 250_000
+
 
 @dataclass(frozen=True, eq=False)
 class ClassicalStatistics:
@@ -39,7 +41,8 @@ def classical_statistics(answers: Answers) -> ClassicalStatistics:
     (Henrysson, 1963). Learners with one answer do not count in it.
     """
     sums = np.zeros((len(_SUMS), answers.n_items))
-    for block in answers.blocks(1):
+    # In pieces, since an answer takes a hundred bytes here.
+    for block in answers.blocks(max(len(answers) // ANSWERS_A_PIECE, 1)):
         sums += _sums(block.load(), answers.n_items)
     n, right, paired, paired_right, rest, rest_squared, both = sums
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -30,7 +30,8 @@ class ItemFit:
     s_x2
         Σ (observed − expected)²/expected over scores and right and wrong, (n_items,).
     df
-        Score groups less the item's parameters, (n_items,).
+        Score groups less the item's parameters and those that all items share, (n_items,). Where anchors
+        were held, their parameters are subtracted too, and the ability distribution's are not.
     p_value
         Probability of a larger S-X² if the model holds, (n_items,); NaN for df < 1.
     rmsea
@@ -89,8 +90,10 @@ def item_fit(responses: Responses, calibration: Calibration) -> ItemFit:
 def _tested(calibration: Calibration, cells: list[_Cells], n_users: int) -> ItemFit:
     with np.errstate(invalid="ignore", divide="ignore"):
         s_x2 = np.array([float(np.nansum((c.observed - c.expected) ** 2 / c.expected)) for c in cells])
-    used = [PARAMETERS[ItemModel(model)] for model in calibration.item_models]
-    df = np.array([len(c.expected) for c in cells]) - np.array(used)
+    own = np.array([PARAMETERS[ItemModel(model)] for model in calibration.item_models])
+    # What all items share: the variance of a Rasch model's ability, the slope of a 1PL.
+    shared = max(calibration.n_parameters - int(own.sum()), 0)
+    df = np.array([len(c.expected) for c in cells]) - own - shared
     positive = np.where(df > 0, df, np.nan)
     rmsea = np.sqrt(np.maximum(s_x2 / positive - 1, 0) / (n_users - 1))
     return ItemFit(calibration.items.item_ids, s_x2, df, np.asarray(chi2.sf(s_x2, positive)), rmsea)

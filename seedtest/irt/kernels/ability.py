@@ -5,7 +5,8 @@ from math import exp
 import numpy as np
 
 from seedtest.irt.kernels.cache import compiled_exactly
-from seedtest.irt.kernels.estimation import MAX_HALVINGS, ROUNDING, add_prior, objective
+from seedtest.irt.kernels.estimation import MAX_HALVINGS, ROUNDING, objective
+from seedtest.irt.kernels.priors import add_prior
 
 MAX_STEPS = 20
 TOLERANCE = 1e-9

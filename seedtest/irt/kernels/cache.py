@@ -9,6 +9,7 @@ import atexit
 import functools
 import hashlib
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -58,7 +59,7 @@ def cache_folder() -> Path | None:
     except OSError as error:
         logger.warning("Compiled kernels cannot be kept, each process compiles anew: %s", error)
         return None
-    atexit.register(shutil.rmtree, private, ignore_errors=True)
+    atexit.register(_remove, private, os.getpid())
     for file in SHIPPED.glob("*.nb[ci]"):
         shutil.copy(file, private)
     return private
@@ -94,6 +95,12 @@ def _our_locator() -> Iterator[None]:
         yield
     finally:
         setattr(config, LOCATORS, before)
+
+
+def _remove(folder: Path, owner: int) -> None:
+    # A process forked from this one takes the registration along, and may end first.
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _writable(folder: Path) -> bool:

@@ -5,7 +5,8 @@ from math import exp, log, log1p
 import numpy as np
 
 from seedtest.irt.kernels.cache import compiled, compiled_exactly
-from seedtest.irt.kernels.numerics import fast_exp
+from seedtest.irt.kernels.numerics import fast_exp, fast_log1p
+from seedtest.irt.kernels.priors import add_prior
 
 LARGEST_SLOPE = 10.0
 """Slopes are kept within ±10: beyond, an item is a step function and its likelihood flat."""
@@ -83,6 +84,13 @@ def posterior_of(start, code, row, table, log_weights, posterior):
         for k in range(n_nodes):
             posterior[k] += t0[k]
         j += 1
+    return normalise(posterior)
+
+
+@compiled
+def normalise(posterior):
+    """Turn log densities into a distribution, (n_nodes,), and return the log of what they added up to."""
+    n_nodes = posterior.size
     peak = posterior[0]
     for k in range(n_nodes):
         peak = max(peak, posterior[k])
@@ -176,6 +184,44 @@ def objective(wrong, right, nodes, point, prior, gradient, information):
     """
     a, d, g = point
     c = 1 / (1 + exp(-g)) if g > -np.inf else 0.0
+    gradient[:] = 0.0
+    information[:] = 0.0
+    if c > 0:
+        value = _with_guessing(wrong, right, nodes, point, c, gradient, information)
+    else:
+        value = _without_guessing(wrong, right, nodes, a, d, gradient, information)
+    return value + add_prior(point, c, prior, gradient, information)
+
+
+@compiled
+def _without_guessing(wrong, right, nodes, a, d, gradient, information):
+    """Return expected log-likelihood for c = 0, and fill its derivatives by a and d."""
+    value = g0 = g1 = h00 = h01 = h11 = 0.0
+    for k in range(nodes.size):
+        x = nodes[k]
+        n = wrong[k] + right[k]
+        z = a * x + d
+        small = fast_exp(-abs(z))
+        larger = 1 / (1 + small)
+        smaller = small * larger
+        s = larger if z >= 0 else smaller
+        value += n * (min(z, 0.0) - fast_log1p(small)) - wrong[k] * z
+        residual = right[k] - n * s
+        weight = n * larger * smaller
+        g0 += residual * x
+        g1 += residual
+        h00 += weight * x * x
+        h01 += weight * x
+        h11 += weight
+    gradient[0], gradient[1] = g0, g1
+    information[0, 0], information[0, 1], information[1, 1] = h00, h01, h11
+    return value
+
+
+@compiled_exactly
+def _with_guessing(wrong, right, nodes, point, c, gradient, information):
+    """Return expected log-likelihood for c > 0, and fill its derivatives."""
+    a, d = point[0], point[1]
     log_rest = log1p(-c)
     value = g0 = g1 = g2 = 0.0
     h00 = h01 = h02 = h11 = h12 = h22 = 0.0
@@ -188,12 +234,9 @@ def objective(wrong, right, nodes, point, prior, gradient, information):
         small = exp(-abs(z))
         s = 1 / (1 + small) if z >= 0 else small / (1 + small)
         log_s = min(z, 0.0) - log1p(small)
-        p, log_p, by_z, by_c = s, log_s, 1.0, 0.0
-        if c > 0:
-            p = c + (1 - c) * s
-            log_p = log(p)
-            by_z, by_c = s / p, c / p
-        value += right[k] * log_p + wrong[k] * (log_rest + log_s - z)
+        p = c + (1 - c) * s
+        by_z, by_c = s / p, c / p
+        value += right[k] * log(p) + wrong[k] * (log_rest + log_s - z)
         residual = right[k] - n * p
         q = (1 - c) * (1 - s if z < 0 else small / (1 + small))
         weight = n * p * q
@@ -210,45 +253,6 @@ def objective(wrong, right, nodes, point, prior, gradient, information):
     gradient[0], gradient[1], gradient[2] = g0, g1, g2
     information[0, 0], information[0, 1], information[0, 2] = h00, h01, h02
     information[1, 1], information[1, 2], information[2, 2] = h11, h12, h22
-    return value + add_prior(point, c, prior, gradient, information)
-
-
-@compiled_exactly
-def add_prior(point, c, prior, gradient, information):
-    """Return the log prior up to a constant, and add its derivatives; curvatures kept non-negative.
-
-    `prior`: mean and precision of log a, of b, of logit c; α − 1 and β − 1 of c. A lognormal
-    density of a, a normal one of b = −d/a, a normal one of logit c or a beta density of c.
-    """
-    a, d, g = point
-    value = 0.0
-    if prior[1] > 0:
-        if a <= 0:
-            return -np.inf
-        deviation = log(a) - prior[0]
-        value -= 0.5 * prior[1] * deviation * deviation + log(a)
-        gradient[0] -= (prior[1] * deviation + 1) / a
-        information[0, 0] += prior[1] / (a * a)
-    if prior[3] > 0:
-        if a == 0:
-            return -np.inf
-        deviation = -d / a - prior[2]
-        by_a, by_d = d / (a * a), -1 / a
-        value -= 0.5 * prior[3] * deviation * deviation
-        gradient[0] -= prior[3] * deviation * by_a
-        gradient[1] -= prior[3] * deviation * by_d
-        information[0, 0] += prior[3] * by_a * by_a
-        information[0, 1] += prior[3] * by_a * by_d
-        information[1, 1] += prior[3] * by_d * by_d
-    if prior[5] > 0:
-        deviation = g - prior[4]
-        value -= 0.5 * prior[5] * deviation * deviation
-        gradient[2] -= prior[5] * deviation
-        information[2, 2] += prior[5]
-    if prior[6] != 0 or prior[7] != 0:
-        value += prior[6] * log(c) + prior[7] * log1p(-c)
-        gradient[2] += prior[6] * (1 - c) - prior[7] * c
-        information[2, 2] += max(prior[6] + prior[7], 0.0) * c * (1 - c)
     return value
 
 
@@ -293,23 +297,3 @@ def _solve(gradient, information, is_free, lift, step):
             value -= lower[m, i] * step[m]
         step[i] = value / lower[i, i]
     return True
-
-
-@compiled_exactly
-def log_priors(params, priors, out):
-    """Log prior of each item up to a constant, (n_items,)."""
-    gradient, information = np.empty(3), np.empty((3, 3))
-    for i in range(params.shape[0]):
-        g = params[i, 2]
-        c = 1 / (1 + exp(-g)) if g > -np.inf else 0.0
-        out[i] = add_prior(params[i], c, priors[i], gradient, information)
-
-
-@compiled_exactly
-def prior_curvatures(params, priors, out):
-    """Information that the priors add to each item's upper triangle, (n_items, 3, 3)."""
-    gradient = np.empty(3)
-    for i in range(params.shape[0]):
-        g = params[i, 2]
-        c = 1 / (1 + exp(-g)) if g > -np.inf else 0.0
-        add_prior(params[i], c, priors[i], gradient, out[i])

@@ -6,9 +6,12 @@ import numpy as np
 
 from seedtest.irt.kernels.cache import compiled, compiled_exactly
 from seedtest.irt.kernels.counting import sort_rows
-from seedtest.irt.kernels.estimation import posterior_of
+from seedtest.irt.kernels.estimation import normalise, posterior_of
 
 MAP, ML, WLE = 0, 1, 2
+
+LOST = 1e-20
+"""Share of the posterior's peak that sums in double precision lose."""
 
 FIRST_STEP = 0.25
 """How far from the EAP the search for a bracket starts (logits); the distance doubles."""
@@ -42,21 +45,45 @@ def moments(posterior, nodes):
 
 
 @compiled
-def eap_of_one(item, correct, table, nodes, log_weights):
-    """Mean and SD of one learner's posterior, and how many answers are to items ≥ 0."""
-    code = np.empty(item.size, dtype=np.int32)
-    start = np.zeros(2, dtype=np.int64)
+def eap_finely(start, code, rows, coarse, fine, finer, theta, se):
+    """Do what `eap` does on a finer grid, within the nodes of the coarse one that carry the posterior.
+
+    `coarse` and `fine` are table, nodes and log weights of both grids; every `finer`-th node of the fine one
+    is one of the coarse one.
+    """
+    table, nodes, log_weights = coarse
+    fine_table, fine_nodes, fine_weights = fine
+    n_nodes = nodes.size
+    density = np.empty(n_nodes)
+    for at in range(rows.size):
+        row = rows[at]
+        posterior_of(start, code, row, table, log_weights, density)
+        first, last = 0, n_nodes - 1
+        peak = density.max()
+        while density[first] < LOST * peak:
+            first += 1
+        while density[last] < LOST * peak:
+            last -= 1
+        low, high = max(first - 1, 0) * finer, min(last + 1, n_nodes - 1) * finer + 1
+        posterior = fine_weights[low:high].copy()
+        for j in range(start[row], start[row + 1]):
+            answered = fine_table[code[j], low:high]
+            for k in range(posterior.size):
+                posterior[k] += answered[k]
+        normalise(posterior)
+        theta[row], se[row] = moments(posterior, fine_nodes[low:high])
+
+
+@compiled
+def row_of_one(item, correct, start, code):
+    """Fill one sorted row of codes from answers to items ≥ 0."""
+    n = 0
     for j in range(item.size):
         if item[j] >= 0:
-            code[start[1]] = 2 * item[j] + correct[j]
-            start[1] += 1
-    if start[1] == 0:
-        return np.nan, np.nan, 0
+            code[n] = 2 * item[j] + correct[j]
+            n += 1
+    start[0], start[1] = 0, n
     sort_rows(start, code, 0, 1)
-    posterior = np.empty(nodes.size)
-    posterior_of(start, code, 0, table, log_weights, posterior)
-    mean, sd = moments(posterior, nodes)
-    return mean, sd, start[1]
 
 
 @compiled_exactly
