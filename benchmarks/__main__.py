@@ -1,9 +1,57 @@
-"""Run every benchmark and print its table."""
+"""Run the benchmarks: `python -m benchmarks [bulk] [irt] …`."""
 
-from benchmarks import bulk, calibration
+import shutil
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import bulk, irt
+from benchmarks.irt.rivals import Rivals
 from benchmarks.timing import machine
 
-print(machine())
-bulk.main()
-print("\nCalibrating (median of 3)")
-calibration.main()
+
+class Part(StrEnum):
+    """What can be measured by itself."""
+
+    BULK = "bulk"
+    IRT = "irt"
+
+
+def main(
+    parts: Annotated[list[Part] | None, typer.Argument(help="What to measure (default: all)")] = None,
+    *,
+    with_rivals: Annotated[
+        bool, typer.Option("--with-rivals", help="Install PyPI's rivals into .seedtest/rivals first")
+    ] = False,
+    rivals_python: Annotated[
+        Path | None, typer.Option(envvar="BENCH_RIVALS_PYTHON", help="A Python with mirt and girth")
+    ] = None,
+    rscript: Annotated[
+        Path | None, typer.Option(help="Rscript of an R with mirt (default: on the path)")
+    ] = None,
+    r_library: Annotated[
+        Path | None, typer.Option(envvar="BENCH_R_LIBRARY", help="Folder in which R finds mirt")
+    ] = None,
+    rival_secs: Annotated[
+        float, typer.Option(help="Leave out a rival's fit that takes longer; stop repeating at half of it")
+    ] = 100.0,
+    huge: Annotated[
+        bool, typer.Option("--huge", help="200 million answers too: 15 GB of disk, 10 minutes")
+    ] = False,
+) -> None:
+    """Measure against rivals and targets, in one run on this machine."""
+    chosen = parts or list(Part)
+    print(machine())
+    if Part.BULK in chosen:
+        bulk.main()
+    if Part.IRT in chosen:
+        on_path = shutil.which("Rscript")
+        r = rscript if rscript is not None or on_path is None else Path(on_path)
+        rivals = Rivals.found(python=rivals_python, install=with_rivals, rscript=r, r_library=r_library)
+        irt.main(rivals, rival_secs=rival_secs, huge=huge)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -6,8 +6,10 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 
 RUNS = 5
+PACKAGES = ("numpy", "numba", "polars", "scipy")
 
 
 @dataclass(frozen=True)
@@ -43,4 +45,6 @@ def compare(title: str, ours: Contender, rivals: list[Contender], runs: int = RU
 def machine() -> str:
     """Return what this was measured on."""
     system = f"{platform.system()} {platform.machine()}"
-    return f"{os.cpu_count()} processors, Python {platform.python_version()}, {system}"
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    load = f"load {os.getloadavg()[0]:.1f} at the start"
+    return f"{os.cpu_count()} processors, {load}, Python {platform.python_version()}, {packages}, {system}"
