@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from sqlalchemy.engine import Engine
 
-from seedtest import irt_commands
+from seedtest import irt_commands, service_commands
 from seedtest.db.engine import create_engine, reachable
 from seedtest.db.migrate import require_schema
 from seedtest.errors import ConfigurationError, SeedtestError
@@ -45,6 +45,7 @@ DEFAULTS = SimulationPlan()
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 irt_commands.register(app)
+service_commands.register(app)
 
 
 def main() -> None:

@@ -4,14 +4,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from seedtest.errors import ConfigurationError
 
-Model = Literal["2PL"]
+Model = Literal["Rasch", "1PL", "2PL", "3PL"]
 Repeats = Literal["first", "latest", "all"]
-LinkingMethod = Literal["mean-sigma", "mean-mean", "haebara", "stocking-lord"]
+LinkingName = Literal["mean-sigma", "mean-mean", "haebara", "stocking-lord", "fixed"]
+EngineName = Literal["embedded", "http"]
 
 
 class Settings(BaseSettings):
@@ -42,7 +43,9 @@ class Settings(BaseSettings):
         3600, ge=1, le=2_147_483, description="Longest time in seconds that one SQL statement may take"
     )
 
-    mirt_model: Model = Field("2PL", description="Item response model of the calibration")
+    mirt_model: Model = Field(
+        "2PL", description="Item response model of the calibration: Rasch, 1PL, 2PL or 3PL"
+    )
     mirt_lookback_days: int = Field(60, ge=1, description="Days of answers a calibration uses")
     mirt_max_obs: int = Field(
         5_000_000, ge=1, description="Most answers a calibration uses; the newest are kept"
@@ -51,9 +54,48 @@ class Settings(BaseSettings):
         "first", description="Which answers of a learner to one item count for θ and the calibration"
     )
     mirt_min_responses: int = Field(5, ge=2, description="Answers an item needs to be calibrated")
-    mirt_linking: LinkingMethod = Field("mean-sigma", description="How a fit is put on the anchors' scale")
+    mirt_max_iterations: int = Field(
+        2000,
+        ge=1,
+        description="Most EM steps of one fit by the embedded engine; one cut off there has not converged",
+    )
+    mirt_linking: LinkingName = Field(
+        "mean-sigma",
+        description="How a fit is put on the anchors' scale: mean-sigma, mean-mean, haebara, stocking-lord; "
+        "fixed: by holding their parameters in the fit",
+    )
     irt_update_question_meta: bool = Field(
         default=False, description="Write fitted parameters to question.meta.irt as well (never an anchor's)"
+    )
+
+    irt_engine: EngineName = Field(
+        "embedded",
+        description="Who fits: the embedded engine, or with `http` the IRT service at R_IRT_BASE_URL",
+    )
+    r_irt_base_url: str = Field(
+        "http://r-irt-plumber.seedtest.svc.cluster.local:80", description="Address of the IRT service"
+    )
+    r_irt_internal_token: SecretStr | None = Field(
+        None, description="Bearer token of the IRT service; unset: none is sent"
+    )
+    r_irt_timeout_secs: float = Field(
+        60.0, gt=0, description="Seconds that one call of the IRT service may take, upload, fit and download"
+    )
+    irt_service_max_body_mb: int = Field(
+        1024, ge=1, description="Largest body in MB that the IRT service takes, packed or unpacked"
+    )
+    irt_service_max_fits: int = Field(1, ge=1, description="Fits that the IRT service runs at a time")
+    irt_service_max_calibrations: int = Field(
+        4, ge=1, description="Calibrations in upload, waiting and in work, beyond which it answers 503"
+    )
+    irt_service_idle_secs: float = Field(
+        30.0, gt=0, description="Seconds without a byte of a body after which the IRT service gives up on it"
+    )
+    mirt_max_retries: int = Field(3, ge=1, description="Calls of the IRT service before it counts as down")
+    mirt_retry_delay_secs: float = Field(
+        5.0,
+        ge=0,
+        description="Seconds between the first two calls of the IRT service; each wait doubles the last",
     )
 
     metrics_default_target: float = Field(0.0, description="Target θ of learners without a goal, for P")
@@ -73,6 +115,16 @@ class Settings(BaseSettings):
     def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("postgresql", "postgres:")):
             raise ValueError("DATABASE_URL must start with postgresql://")
+        return value
+
+    @field_validator("mirt_linking")
+    @classmethod
+    def _goes_with_the_model(cls, value: LinkingName, others: ValidationInfo) -> LinkingName:
+        if value == "fixed" and others.data.get("mirt_model") == "1PL":
+            raise ValueError(
+                "fixed does not go with MIRT_MODEL=1PL, whose one discrimination is not the anchors'; "
+                "choose the model Rasch, or another linking"
+            )
         return value
 
     @cached_property

@@ -28,7 +28,7 @@ Address = Callable[[str], str]
 
 
 # Folders whose tests share a Prefect server, or a whole stack: each stays with one of several processes.
-SHARING = ("flows", "e2e", "local")
+SHARING = ("flows", "e2e", "local", "irt_service", "blocks")
 
 
 class FolderScheduling(LoadScopeScheduling):
@@ -61,15 +61,17 @@ class Lines(logging.Handler):
 
 
 @contextmanager
-def listening(logger_name: str) -> Iterator[list[str]]:
-    """Collect what a logger is told, whatever handlers Prefect has put in its way."""
-    handler, logger = Lines(), logging.getLogger(logger_name)
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+def listening(*logger_names: str) -> Iterator[list[str]]:
+    """Collect what loggers are told, whatever handlers Prefect has put in their way."""
+    handler, loggers = Lines(), [logging.getLogger(name) for name in logger_names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
     yield handler.lines
-    logger.removeHandler(handler)
-    logger.setLevel(level)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ def home(tmp_path: Path) -> Path:
 
 def test_help_names_every_command(home: Path) -> None:
     said = seedtest("--help", home=home).stdout
-    for command in ("up", "down", "status", "import", "simulate", "run", "verify", "summary"):
+    about_stack = ("up", "down", "status", "import", "simulate", "run", "verify", "summary")
+    for command in (*about_stack, "calibrate", "score", "irt-service"):
         assert f" {command} " in said
 
 

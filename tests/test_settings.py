@@ -15,6 +15,12 @@ DEFAULTS = {
     "MIRT_REPEATS": "first",
     "MIRT_LINKING": "mean-sigma",
     "IRT_UPDATE_QUESTION_META": False,
+    "IRT_ENGINE": "embedded",
+    "R_IRT_BASE_URL": "http://r-irt-plumber.seedtest.svc.cluster.local:80",
+    "R_IRT_INTERNAL_TOKEN": None,
+    "R_IRT_TIMEOUT_SECS": 60.0,
+    "MIRT_MAX_RETRIES": 3,
+    "MIRT_RETRY_DELAY_SECS": 5.0,
     "METRICS_DEFAULT_TARGET": 0.0,
     "METRICS_CHURN_HORIZON_DAYS": 14,
     "KPI_LOOKBACK_DAYS": 56,
@@ -48,6 +54,11 @@ def test_the_defaults_are_the_contracts(name: str) -> None:
         ("MIRT_MAX_OBS", "1000", 1000),
         ("MIRT_REPEATS", "latest", "latest"),
         ("IRT_UPDATE_QUESTION_META", "true", True),
+        ("MIRT_MODEL", "Rasch", "Rasch"),
+        ("MIRT_MODEL", "3PL", "3PL"),
+        ("MIRT_LINKING", "fixed", "fixed"),
+        ("IRT_ENGINE", "http", "http"),
+        ("R_IRT_TIMEOUT_SECS", "2.5", 2.5),
         ("METRICS_DEFAULT_TARGET", "-0.5", -0.5),
         ("LOCK_WAIT_SECS", "0", 0.0),
         # Set to nothing, as in a template left blank: not set.
@@ -71,6 +82,10 @@ def test_the_environment_decides(
         ("MIRT_REPEATS", "second"),
         ("MIRT_MIN_RESPONSES", "1"),
         ("MIRT_LINKING", "by-eye"),
+        ("IRT_ENGINE", "r"),
+        ("R_IRT_TIMEOUT_SECS", "0"),
+        ("MIRT_MAX_RETRIES", "0"),
+        ("MIRT_RETRY_DELAY_SECS", "-1"),
         ("KPI_LOOKBACK_DAYS", "-1"),
         ("STATEMENT_TIMEOUT_SECS", "2147484"),
         ("SEEDTEST_PREFECT_PORT", "70000"),
@@ -92,6 +107,7 @@ def test_every_setting_is_described_for_the_operator() -> None:
 
 def test_settings_do_not_change_and_do_not_show_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://ann:hush@db/x")
+    monkeypatch.setenv("R_IRT_INTERNAL_TOKEN", "hush-hush")
     settings = Settings()
     assert "hush" not in f"{settings!r} {settings} {settings.model_dump_json()}"
     assert settings.require_database_url() == "postgresql://ann:hush@db/x"
@@ -140,3 +156,9 @@ def test_every_variable_that_cannot_be_used_is_named_but_not_its_value(
 def test_an_override_of_no_setting_is_refused_by_name() -> None:
     with pytest.raises(ConfigurationError, match="MIRT_LOOKBACK: "):
         load_settings(mirt_lookback=30)
+
+
+def test_a_1pl_cannot_hold_anchors_and_the_message_says_what_can() -> None:
+    with pytest.raises(ConfigurationError, match=r"MIRT_LINKING: .*fixed does not go with MIRT_MODEL=1PL"):
+        load_settings(mirt_model="1PL", mirt_linking="fixed")
+    assert load_settings(mirt_model="Rasch", mirt_linking="fixed").mirt_linking == "fixed"

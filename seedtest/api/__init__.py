@@ -1,0 +1,1 @@
+"""HTTP: the IRT service, and what it shares with the other APIs."""
