@@ -186,13 +186,15 @@ expected_scores <- function(i, sample, fit, curves) {
     wrong * weights %*% slopes(curves$wrong_z[i, ], curves$wrong_c[i, ])
 }
 
-# Minus the second derivatives of the log priors, without what may be negative, (n_items, 3, 3).
+# Minus the second derivatives of the log priors, (n_items, 3, 3); b = -d/a has a prior where items are thin.
 prior_curvatures <- function(items) {
   curvatures <- array(0, c(nrow(items), 3, 3))
-  curvatures[, 1, 1] <- items$has_prior / (items$a * PRIOR_LOG_A[["sd"]])^2
+  deviation <- log(items$a) - PRIOR_LOG_A[["mean"]]
+  by_a <- ifelse(items$has_prior, ((1 - deviation) / PRIOR_LOG_A[["sd"]]^2 - 1) / items$a^2, 0)
   by_b <- ifelse(items$thin, 1 / (items$a * PRIOR_B[["sd"]])^2, 0)
-  curvatures[, 1, 1] <- curvatures[, 1, 1] + by_b * items$b^2
-  curvatures[, 1, 2] <- curvatures[, 2, 1] <- by_b * items$b
+  off <- items$b - PRIOR_B[["mean"]]
+  curvatures[, 1, 1] <- by_a + by_b * (items$b^2 + 2 * off * items$b)
+  curvatures[, 1, 2] <- curvatures[, 2, 1] <- by_b * (items$b + off)
   curvatures[, 2, 2] <- by_b
   curvatures[, 3, 3] <- items$is_free_c / PRIOR_LOGIT_C[["sd"]]^2
   curvatures
