@@ -16,6 +16,7 @@ HIGHEST_LOGIT_C = 3.0
 """c is kept within [0.0003, 0.95]."""
 
 MAX_HALVINGS = 12
+NEGLIGIBLE = 1e-18
 ROUNDING = 1e-12
 RIDGE = 1e-6
 
@@ -57,11 +58,28 @@ def add_posteriors(start, code, table, log_weights, sums, mass):
         loglik += posterior_of(start, code, row, table, log_weights, posterior)
         for k in range(n_nodes):
             mass[k] += posterior[k]
+        lowest, highest = support(posterior)
+        counted = posterior[lowest:highest]
         for j in range(start[row], start[row + 1]):
-            target = sums[code[j]]
-            for k in range(n_nodes):
-                target[k] += posterior[k]
+            target = sums[code[j], lowest:highest]
+            for k in range(counted.size):
+                target[k] += counted[k]
     return loglik
+
+
+@compiled
+def support(posterior):
+    """Return where a learner's posterior counts, from the first node to behind the last.
+
+    Beyond, each node holds less than 1e-18 of the learner: with forty answers that is half of the grid, and
+    sums of millions of such crumbs stay below the rounding of the sums they are kept from.
+    """
+    lowest, highest = 0, posterior.size
+    while posterior[lowest] < NEGLIGIBLE:
+        lowest += 1
+    while posterior[highest - 1] < NEGLIGIBLE:
+        highest -= 1
+    return lowest, highest
 
 
 @compiled
