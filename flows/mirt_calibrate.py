@@ -4,7 +4,8 @@ import datetime as dt
 
 from sqlalchemy.engine import Engine
 
-from flows.artifacts import Progress, progress, publish_summary, publish_table
+from flows.artifacts import Progress, progress, publish_pictures, publish_summary, publish_table
+from flows.settings import run_settings
 from flows.stage import (
     Days,
     StageSummary,
@@ -24,8 +25,21 @@ from seedtest.calibration import (
     load_answers,
     write_outcome,
 )
-from seedtest.calibration_report import exclusion_table, facts, item_table, linking_table
-from seedtest.settings import LinkingMethod, Model, Repeats, Settings, load_settings
+from seedtest.calibration_pictures import pictures
+from seedtest.calibration_report import (
+    doubts,
+    exclusion_table,
+    facts,
+    item_table,
+    linking_table,
+    warnings,
+)
+from seedtest.calibration_review import review_table
+from seedtest.engine import EmbeddedEngine
+from seedtest.engine import Engine as IrtEngine
+from seedtest.irt_client import HttpEngine
+from seedtest.item_review import headlines
+from seedtest.settings import LinkingName, Model, Repeats, Settings
 
 STAGE = "mirt-calibrate"
 STEPS = ("Loading answers", "Fitting the model", "Writing parameters and abilities")
@@ -39,7 +53,7 @@ def mirt_calibrate(
     exam_id: int | None = None,
     model: Model | None = None,
     repeats: Repeats | None = None,
-    linking: LinkingMethod | None = None,
+    linking: LinkingName | None = None,
     dry_run: bool = False,
 ) -> StageSummary:
     """Calibrate items and abilities on the answers of the last days, and put them on the anchors' scale.
@@ -51,28 +65,36 @@ def mirt_calibrate(
         exam_id: Only answers of this exam. Empty: all exams.
         model: Item response model. Empty: MIRT_MODEL.
         repeats: Which answers of a learner to one item count. Empty: MIRT_REPEATS.
-        linking: How the fit meets the anchors' scale. Empty: MIRT_LINKING.
+        linking: How the fit meets the anchors' scale; fixed: their parameters are held. Empty: MIRT_LINKING.
         dry_run: Load, say what would be fitted, write nothing.
     """
     try:
-        settings = load_settings(
+        settings = run_settings(
             mirt_lookback_days=lookback_days, mirt_model=model, mirt_repeats=repeats, mirt_linking=linking
         )
         plan = CalibrationPlan.from_settings(settings, resolve_date(date), topic_id=topic_id, exam_id=exam_id)
         with timed(StageSummary(stage=STAGE, date=plan.scope.last_day, dry_run=dry_run)) as summary:
             outcome = _run(summary, settings, plan)
+        log_dropped(summary)
+        _publish(summary, outcome)
     except Exception as error:
         # Operators look for this line, whatever went wrong; the error itself goes on.
         run_logger().error("IRT calibration failed: %s", error)
         raise
-    log_dropped(summary)
-    publish_summary(summary)
-    _publish_tables(summary, outcome)
     run_logger().info("IRT calibration completed successfully")
     return summary
 
 
+def _irt_engine(settings: Settings) -> IrtEngine:
+    return (
+        HttpEngine.from_settings(settings)
+        if settings.irt_engine == "http"
+        else EmbeddedEngine(settings.mirt_max_iterations)
+    )
+
+
 def _run(summary: StageSummary, settings: Settings, plan: CalibrationPlan) -> Outcome | None:
+    irt_engine = _irt_engine(settings)
     with stage(STAGE, settings) as engine, progress(STAGE, STEPS) as shown:
         with snapshot(engine) as connection:
             answers = load_answers(connection, plan)
@@ -87,7 +109,10 @@ def _run(summary: StageSummary, settings: Settings, plan: CalibrationPlan) -> Ou
             run_logger().info(why)
             summary.facts["outcome"] = why
             return None
-        return _fit(summary, engine, answers, plan, shown)
+        outcome = _fit(summary, irt_engine, answers, plan, shown)
+        _write(summary, engine, outcome, plan)
+        shown.reach("Writing parameters and abilities")
+        return outcome
 
 
 def _tell_loaded(summary: StageSummary, answers: Answers) -> None:
@@ -97,6 +122,8 @@ def _tell_loaded(summary: StageSummary, answers: Answers) -> None:
     logger.info("Loaded %d anchors/seeds from question.meta", len(seeds))
     logger.info("Total observations: %d", answers.counted.height)
     logger.info("Model: %s, Anchors: %d", plan.model, len(seeds.anchors))
+    if not answers.connectivity.is_connected:
+        logger.warning("%s", answers.connectivity.message)
     summary.counts = answers.counts()
     summary.dropped = answers.dropped()
     summary.facts["days"] = f"{plan.scope.first_day} to {plan.scope.last_day}"
@@ -104,7 +131,7 @@ def _tell_loaded(summary: StageSummary, answers: Answers) -> None:
 
 
 def _fit(
-    summary: StageSummary, engine: Engine, answers: Answers, plan: CalibrationPlan, shown: Progress
+    summary: StageSummary, irt_engine: IrtEngine, answers: Answers, plan: CalibrationPlan, shown: Progress
 ) -> Outcome:
     logger = run_logger()
 
@@ -113,31 +140,45 @@ def _fit(
         # How many steps it will take is unknown; each brings the bar half-way nearer.
         shown.reach("Fitting the model", 1 - 0.5 ** (step / 5))
 
-    outcome = fit_and_publish(answers, plan, progress=on_step)
-    published = outcome.published
+    if irt_engine.name == "http":
+        logger.info("Calling R IRT service...")
+    outcome = fit_and_publish(answers, plan, irt_engine, progress=on_step)
     logger.info("Linking constants received: %s", outcome.constants_text)
-    if published.reason:
-        logger.warning("Scale %s (%s): %s", published.version, published.scale, published.reason)
-    if not published.calibration.converged:
-        logger.warning("The fit did not converge: %s", outcome.convergence_text)
-    with engine.begin() as connection:
-        written = write_outcome(connection, outcome, plan, dt.datetime.now(dt.UTC))
-    shown.reach("Writing parameters and abilities")
-    n_items, n_users = len(published.calibration.items), len(published.calibration.abilities)
-    logger.info("Calibration upsert completed: %d items, %d abilities", n_items, n_users)
+    for doubt in doubts(outcome):
+        logger.warning("%s", doubt)
     summary.counts |= outcome.counts()
-    for table, rows in written.items():
-        summary.counts |= rows.described(table)
     summary.dropped |= outcome.dropped()
-    summary.facts |= facts(outcome)
+    summary.facts |= {"engine": irt_engine.name} | facts(outcome)
     return outcome
 
 
-def _publish_tables(summary: StageSummary, outcome: Outcome | None) -> None:
+def _write(summary: StageSummary, engine: Engine, outcome: Outcome, plan: CalibrationPlan) -> None:
+    with engine.begin() as connection:
+        written = write_outcome(connection, outcome, plan, dt.datetime.now(dt.UTC))
+    fit = outcome.published.calibration
+    run_logger().info(
+        "Calibration upsert completed: %d items, %d abilities", len(fit.items), len(fit.abilities)
+    )
+    for table, rows in written.items():
+        summary.counts |= rows.described(table)
+
+
+def _publish(summary: StageSummary, outcome: Outcome | None) -> None:
     if outcome is None:
+        publish_summary(summary)
         counts = [{"counted": name, "rows": count} for name, count in summary.counts.items()]
         publish_table(STAGE, counts, summary.facts["outcome"])
         return
+    review = review_table(outcome)
+    to_review = headlines(review)
+    for line in to_review:
+        run_logger().warning("To review: %s", line)
+    n_items = f"{review['item_id'].n_unique():,}"
+    summary.facts["items to review"] = n_items
+    publish_summary(summary, warnings(outcome) + to_review)
+    publish_table(f"{STAGE}-review", review, f"Items to look at, why, and what to do: {n_items}")
+    title = f"{STAGE}, {summary.date}"
+    publish_pictures(f"{STAGE}-figures", title, pictures(outcome), "The calibration in figures")
     publish_table(STAGE, item_table(outcome), "Item parameters on the published scale")
     excluded = exclusion_table(outcome)
     publish_table(f"{STAGE}-excluded", excluded, f"Items and learners left out: {excluded.height}")

@@ -2,10 +2,12 @@
 
 import datetime as dt
 import json
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -23,14 +25,15 @@ from seedtest.db.fits import (
     write_question_parameters,
 )
 from seedtest.db.frames import Written
-from seedtest.irt import ExclusionKind, ItemParameters, Responses, calibrate
-from seedtest.scale import Fit, Published, publish
-from seedtest.settings import LinkingMethod, Model, Repeats, Settings
+from seedtest.engine import Engine, FitRequest, OnStep, Step
+from seedtest.fitting import fit_to_scale
+from seedtest.irt import Connectivity, ExclusionKind, ItemParameters, Responses, connectivity
+from seedtest.irt.rows import item_counts
+from seedtest.scale import Fit, Published
+from seedtest.settings import LinkingName, Model, Repeats, Settings
 from seedtest.theta import TOPIC_THETA_DAYS, counted, topic_abilities
 from seedtest.version import code_version
 from seedtest.windows import first_day
-
-OnStep = Callable[[int, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class CalibrationPlan:
     scope: Scope
     model: Model
     repeats: Repeats
-    linking: LinkingMethod
+    linking: LinkingName
     max_observations: int
     min_responses: int
     update_questions: bool
@@ -94,11 +97,22 @@ class Answers:
         ours = {
             f"older answers beyond MIRT_MAX_OBS={self.plan.max_observations}": older,
             f"repeated answers (MIRT_REPEATS={self.plan.repeats})": repeats,
-            "questions whose meta.irt holds no usable a > 0 and b" + _such_as(self.seeds.unusable): len(
+            f"questions whose meta.irt holds no usable parameters{_such_as(self.seeds.unusable)}": len(
                 self.seeds.unusable
             ),
         }
         return dict(self.left_out) | {why: n for why, n in ours.items() if n}
+
+    @cached_property
+    def connectivity(self) -> Connectivity:
+        """The parts that the answers fall into, of the items with answers enough to be calibrated."""
+        enough = item_counts(self.responses).sum(axis=1) >= self.plan.min_responses
+        return connectivity(self.responses.select_items(enough))
+
+    @cached_property
+    def responses(self) -> Responses:
+        """The answers that count, as arrays: four bytes an answer."""
+        return Responses.from_frame(self.counted)
 
     @property
     def since(self) -> dt.datetime:
@@ -137,11 +151,12 @@ def _such_as(ids: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A fit on its published scale, with what it rests on."""
+    """A fit on its published scale, with what it rests on; `steps` is empty where the engine tells none."""
 
     answers: Answers
     published: Published
     seconds: float
+    steps: tuple[Step, ...] = ()
 
     @property
     def constants_text(self) -> str:
@@ -158,8 +173,11 @@ class Outcome:
     def convergence_text(self) -> str:
         """The verdict on convergence."""
         fit = self.published.calibration
+        if fit.n_iterations == 0:
+            return "converged" if fit.converged else "the engine does not say that it converged"
         verdict = "converged" if fit.converged else "did not converge"
-        return f"{verdict} in {fit.n_iterations} iterations, last change {fit.criterion:.2g}"
+        change = "" if math.isnan(fit.criterion) else f", last change {fit.criterion:.2g}"
+        return f"{verdict} in {fit.n_iterations} iterations{change}"
 
     def counts(self) -> dict[str, int]:
         """Return what the fit holds and leaves out."""
@@ -210,18 +228,28 @@ class Outcome:
         )
 
 
-def fit_and_publish(answers: Answers, plan: CalibrationPlan, progress: OnStep | None = None) -> Outcome:
+def fit_and_publish(
+    answers: Answers, plan: CalibrationPlan, engine: Engine, progress: OnStep | None = None
+) -> Outcome:
     """Fit the model to the answers that count and put it on its published scale."""
     start = time.monotonic()
-    free = calibrate(
-        Responses.from_frame(answers.counted),
+    steps: list[Step] = []
+
+    def on_step(iteration: int, loglik: float, change: float) -> None:
+        steps.append(Step(iteration, loglik, change))
+        if progress is not None:
+            progress(iteration, loglik, change)
+
+    request = FitRequest(
+        answers=answers.counted.select("user_id", "item_id", "correct"),
         model=plan.model,
-        start=answers.starts(),
+        anchors=answers.seeds.anchors,
+        hold_anchors=False,
+        starts=answers.starts(),
         min_responses=plan.min_responses,
-        progress=progress,
     )
-    published = publish(free, answers.seeds.anchors, answers.last, plan.linking)
-    return Outcome(answers, published, time.monotonic() - start)
+    published = fit_to_scale(request, answers.last, plan.linking, engine, on_step)
+    return Outcome(answers, published, time.monotonic() - start, tuple(steps))
 
 
 def write_outcome(
@@ -246,7 +274,7 @@ def write_outcome(
         min_responses=plan.min_responses,
     )
     if plan.update_questions and outcome.reach().in_force:
-        changed = write_question_parameters(connection, fit.items, plan.model, published.version)
+        changed = write_question_parameters(connection, fit, published.version)
         written["question.meta"] = Written(changed=changed, unchanged=len(fit.items) - changed)
     return written
 
@@ -270,7 +298,7 @@ def _model_spec(outcome: Outcome) -> dict[str, Any]:
         "n_observations": fit.n_observations,
         "n_anchors": published.n_anchors,
         "linking_constants": outcome.constants,
-        "linking_method": published.linking.method,
+        "linking_method": published.method,
         "theta_mean": fit.prior.mean,
         "theta_sd": fit.prior.sd,
         "version": published.version,
@@ -278,6 +306,7 @@ def _model_spec(outcome: Outcome) -> dict[str, Any]:
         "on_anchors": published.on_anchors,
         "reason": published.reason,
         "repeats": answers.plan.repeats,
+        "n_parts": len(answers.connectivity.components),
         "first_day": str(scope.first_day),
         "last_day": str(scope.last_day),
         "topic_id": scope.topic_id,
@@ -296,6 +325,14 @@ def _metrics(outcome: Outcome) -> dict[str, Any]:
         "loglik": fit.loglik,
         "n_iterations": fit.n_iterations,
         "converged": fit.converged,
-        "criterion": fit.criterion,
+        "criterion": _known(fit.criterion),
+        "log_prior": _known(fit.log_prior),
+        "n_parameters": fit.n_parameters,
+        "error_kind": fit.error_kind,
         "seconds": round(outcome.seconds, 3),
     }
+
+
+def _known(value: float) -> float | None:
+    """Return a number as JSON can hold it."""
+    return None if math.isnan(value) else value

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from seedtest.irt import ExclusionKind, ItemParameters, Prior
+from seedtest.irt import AnchorStability, ExclusionKind, ItemParameters, Prior
 from seedtest.irt.connectivity import Connectivity
 from seedtest.irt.exclusions import Exclusion
 from seedtest.irt.fit import ClassicalStatistics, MeanSquares
@@ -47,8 +47,11 @@ SCHEMA: Final = {
     "answers": pl.Int64,
 }
 
+WAITING = "fewer than"
+"""How the reason of an item with too few answers begins; it is in order, and there may be hundreds."""
+
 ADVICE: Final[Mapping[str, str]] = {
-    "fewer than": "Wait for more answers, or widen the days of the calibration.",
+    WAITING: "Wait for more answers, or widen the days of the calibration.",
     "all answers are right": "It measures nobody here: use it as a warm-up, or replace it.",
     "all answers are wrong": "Check the key; if it is right, the item is too hard for these learners.",
     "its learners answered no other item": "Give it together with other items.",
@@ -87,6 +90,8 @@ class Evidence:
         What the fit left out.
     dropped_anchors
         Anchors that the linking left out.
+    stability
+        How far anchors stand from their reference.
     connectivity
         Parts that the answers fall into.
     classical, mean_squares
@@ -98,6 +103,7 @@ class Evidence:
     last: ItemParameters
     exclusions: tuple[Exclusion, ...]
     dropped_anchors: tuple[Exclusion, ...]
+    stability: tuple[AnchorStability, ...]
     connectivity: Connectivity
     classical: ClassicalStatistics
     mean_squares: MeanSquares
@@ -105,17 +111,50 @@ class Evidence:
 
 def review(evidence: Evidence) -> pl.DataFrame:
     """Return a row for each item and reason to look at it, the most serious reasons first."""
-    rules = (_left_out, _anchors, _detached, _parameters, _classical, _misfitting, _changed)
+    rules = (
+        _anchors,
+        _drifting,
+        _left_out,
+        _detached,
+        _parameters,
+        _classical,
+        _misfitting,
+        _changed,
+        _waiting,
+    )
     flags = [flag for rule in rules for flag in rule(evidence)]
     return pl.DataFrame(
         [{name: getattr(flag, name) for name in SCHEMA} for flag in flags], schema=dict(SCHEMA)
     )
 
 
+def headlines(table: pl.DataFrame) -> list[str]:
+    """Return a sentence for each flag and advice of a review: how many items, one of them, what to do."""
+    groups = table.group_by("flag", "what_to_do", maintain_order=True).agg(
+        pl.col("item_id").n_unique().alias("items"), pl.col("item_id", "detail").first()
+    )
+    return [
+        f"{row['flag'].capitalize()}: {row['items']:,} item{'s, such as' if row['items'] > 1 else ','} "
+        f"{row['item_id']} ({row['detail']}). {row['what_to_do']}"
+        for row in groups.iter_rows(named=True)
+    ]
+
+
+def _answers(evidence: Evidence) -> dict[str, int]:
+    found = evidence.classical
+    return dict(zip(found.item_ids, found.n.tolist(), strict=True))
+
+
 def _left_out(evidence: Evidence) -> Iterator[Flag]:
     for one in evidence.exclusions:
-        if one.kind is ExclusionKind.ITEM:
+        if one.kind is ExclusionKind.ITEM and not one.reason.startswith(WAITING):
             yield Flag(one.id, "left out", one.reason, _advice(one.reason), one.n)
+
+
+def _waiting(evidence: Evidence) -> Iterator[Flag]:
+    for one in evidence.exclusions:
+        if one.kind is ExclusionKind.ITEM and one.reason.startswith(WAITING):
+            yield Flag(one.id, "too few answers", one.reason, _advice(one.reason), one.n)
 
 
 def _advice(reason: str) -> str:
@@ -130,15 +169,27 @@ def _anchors(evidence: Evidence) -> Iterator[Flag]:
         yield Flag(one.id, "anchor not used", one.reason, what, one.n)
 
 
+def _drifting(evidence: Evidence) -> Iterator[Flag]:
+    """Anchors that passed the rule's bounds and yet carried the linking."""
+    answers = _answers(evidence)
+    for one in evidence.stability:
+        if one.kept and one.drifts:
+            where = "below" if one.displacement > 0 else "above"
+            detail = (
+                f"{abs(one.displacement):.2f} logits {where} its reference, {one.error:.2f} standard error"
+            )
+            what = "It carried the linking all the same, and bends it: find out what changed; add anchors."
+            yield Flag(one.item_id, "anchor drifts", detail, what, answers[one.item_id])
+
+
 def _detached(evidence: Evidence) -> Iterator[Flag]:
-    parts = evidence.connectivity.components
+    parts, answers = evidence.connectivity.components, _answers(evidence)
     for number, part in enumerate(parts[1:], start=2):
         detail = f"part {number} of {len(parts)}: {len(part.item_ids)} items, {part.n_users} learners"
         what = "Give some learners items of both parts; until then its difficulty is on a scale of its own."
-        share = round(part.n_answers / len(part.item_ids))
         for item_id in part.item_ids:
             if part.n_answers:
-                yield Flag(item_id, "not connected", detail, what, share)
+                yield Flag(item_id, "not connected", detail, what, answers[item_id])
 
 
 def _parameters(evidence: Evidence) -> Iterator[Flag]:

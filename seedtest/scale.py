@@ -5,13 +5,22 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-import numpy as np
-
-from seedtest.irt import Calibration, ItemParameters, Linking, LinkingConstants, Prior, link
+from seedtest.irt import (
+    Calibration,
+    ItemParameters,
+    Linking,
+    LinkingConstants,
+    Prior,
+    link,
+    linked_elsewhere,
+)
 from seedtest.irt.linking import MIN_COMMON_ITEMS
-from seedtest.irt.parameters import FloatArray
 
 FIRST_VERSION = "v1"
+FIXED = "fixed"
+"""Not a way to link: the anchors' parameters are held during the fit."""
+BY_ENGINE = "engine"
+"""The engine linked the fit itself."""
 
 
 class Scale(StrEnum):
@@ -51,29 +60,46 @@ class Published:
     ----------
     on_anchors
         Whether the scale is, directly or through earlier fits, the anchors'.
+    free
+        Item parameters of the free fit, on its own scale.
     linking
-        How the fit was linked, or the attempt that failed.
+        How the free fit was linked, or the attempt that failed; of held anchors, how they were checked.
     reference
         The items that `linking` looked for: the anchors, or those of the last fit.
     n_anchors
         Anchors that are in the data and were kept.
     reason
         Why there are no constants, or why anchors that exist were not used.
+    is_held
+        Whether the anchors' parameters were held during the fit.
     """
 
     calibration: Calibration
     version: str
     scale: Scale
     on_anchors: bool
+    free: ItemParameters
     linking: Linking
     reference: ItemParameters
     n_anchors: int
     reason: str | None
+    is_held: bool = False
 
     @property
     def constants(self) -> LinkingConstants | None:
-        """From the fit's own scale to the published one; None where the fit stays on its own."""
-        return self.linking.constants
+        """From the fit's own scale to the published one; None where the two are one."""
+        return None if self.is_held else self.linking.constants
+
+    @property
+    def method(self) -> str:
+        """How the fit came to its scale, as `mirt_fit_meta.model_spec.linking_method` names it."""
+        return FIXED if self.is_held else str(self.linking.method or BY_ENGINE)
+
+    @property
+    def compared(self) -> ItemParameters:
+        """The free fit's items where `linking` puts them: what the reference is compared with."""
+        constants = self.linking.constants
+        return self.free if constants is None else constants.apply_items(self.free)
 
 
 def publish(free: Calibration, anchors: ItemParameters, last: Fit, method: str) -> Published:
@@ -88,15 +114,7 @@ def publish(free: Calibration, anchors: ItemParameters, last: Fit, method: str) 
     by_anchors = link(free.items, anchors, method)
     own = _on_its_own(free, by_anchors, anchors, last)
     if by_anchors.constants is not None:
-        return replace(
-            own,
-            calibration=free.linked(by_anchors.constants),
-            # Anchors that come later than a free fit move the scale: a new name, once.
-            version=last.version if last.on_anchors else own.version,
-            scale=Scale.ANCHORS,
-            on_anchors=True,
-            reason=None,
-        )
+        return _on_anchors(own, free.linked(by_anchors.constants), last)
     if last.is_first or own.n_anchors >= MIN_COMMON_ITEMS:
         return own
     by_items = link(free.items, last.items, method)
@@ -112,12 +130,45 @@ def publish(free: Calibration, anchors: ItemParameters, last: Fit, method: str) 
     )
 
 
+def publish_held(held: Calibration, checked: Published) -> Published:
+    """Publish a fit that held the anchors which `checked`, the same answers' free fit, found to agree."""
+    return replace(checked, calibration=held, is_held=True)
+
+
+def publish_linked(
+    linked: Calibration, constants: LinkingConstants, anchors: ItemParameters, last: Fit, method: str
+) -> Published:
+    """Publish a fit that its engine has put on the anchors' scale already, by these constants.
+
+    With fewer than two usable anchors there is no such scale: the constants are taken back, and the fit
+    is published like any other.
+    """
+    free = linked.linked(constants.inverse)
+    linking = linked_elsewhere(free.items, anchors, constants)
+    if len(linking.used_ids) < MIN_COMMON_ITEMS:
+        return publish(free, anchors, last, method)
+    return _on_anchors(_on_its_own(free, linking, anchors, last), linked, last)
+
+
+def _on_anchors(own: Published, calibration: Calibration, last: Fit) -> Published:
+    return replace(
+        own,
+        calibration=calibration,
+        # Anchors that come later than a free fit move the scale: a new name, once.
+        version=last.version if last.on_anchors else own.version,
+        scale=Scale.ANCHORS,
+        on_anchors=True,
+        reason=None,
+    )
+
+
 def _on_its_own(free: Calibration, by_anchors: Linking, anchors: ItemParameters, last: Fit) -> Published:
     return Published(
         calibration=free,
         version=last.version if last.is_first else next_version(last.version),
         scale=Scale.OWN,
         on_anchors=False,
+        free=free.items,
         linking=by_anchors,
         reference=anchors,
         n_anchors=len(by_anchors.used_ids),
@@ -129,9 +180,3 @@ def next_version(version: str) -> str:
     """Return the name after this one: v1 → v2; a name of another form gets a number."""
     numbered = re.fullmatch(r"(.*?)(\d+)", version)
     return f"{numbered[1]}{int(numbered[2]) + 1}" if numbered else f"{version}-2"
-
-
-def displacement(published: Published) -> FloatArray:
-    """Return b − b_reference (logits) of the items that carried the linking, (n_used,)."""
-    used, fitted, reference = published.linking.used_ids, published.calibration.items, published.reference
-    return np.asarray(fitted.b[fitted.index_of(used)] - reference.b[reference.index_of(used)])

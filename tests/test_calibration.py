@@ -11,22 +11,16 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from seedtest.calibration import (
-    Answers,
-    CalibrationPlan,
-    Outcome,
-    fit_and_publish,
-    load_answers,
-    write_outcome,
-)
+from seedtest.calibration import fit_and_publish
 from seedtest.calibration_report import exclusion_table, facts, item_table, linking_table
 from seedtest.db.calibrations import load_fit
 from seedtest.db.fits import new_run_id
 from seedtest.db.frames import Written
 from seedtest.db.schema import Question
+from seedtest.engine import EmbeddedEngine
 from seedtest.scale import Scale
-from seedtest.settings import Settings
 from seedtest.windows import ANSWER_ORDER
+from tests.calibrating import FITTED_AT, TODAY, add_cohort, load, plan, run, scalars
 from tests.db.exam_results import NOON, add_questions, add_results, result
 from tests.simulated import (
     ITEM_IDS,
@@ -40,38 +34,12 @@ from tests.simulated import (
     cohort,
 )
 
-TODAY = NOON.date()
-FITTED_AT = dt.datetime(2026, 11, 2, 3, tzinfo=dt.UTC)
-
 
 @pytest.fixture
 def answered(engine: Engine) -> Engine:
     """The cohort's answers, and six anchors among its items."""
-    with engine.begin() as connection:
-        add_results(connection, *cohort())
-        add_questions(connection, *anchor_metas())
+    add_cohort(engine)
     return engine
-
-
-def plan(*, topic_id: str | None = None, exam_id: int | None = None, **settings: Any) -> CalibrationPlan:
-    return CalibrationPlan.from_settings(Settings(**settings), TODAY, topic_id=topic_id, exam_id=exam_id)
-
-
-def load(engine: Engine, plan: CalibrationPlan) -> Answers:
-    with engine.connect() as connection:
-        return load_answers(connection, plan)
-
-
-def run(
-    engine: Engine, plan: CalibrationPlan, fitted_at: dt.datetime = FITTED_AT
-) -> tuple[Outcome, dict[str, Written]]:
-    with engine.begin() as connection:
-        outcome = fit_and_publish(load_answers(connection, plan), plan)
-        return outcome, write_outcome(connection, outcome, plan, fitted_at)
-
-
-def scalars(connection: Connection, query: str) -> list[Any]:
-    return list(connection.execute(sa.text(query)).scalars())
 
 
 # -- loading ---------------------------------------------------------------------------------------
@@ -168,10 +136,11 @@ def test_items_and_learners_are_each_calibrated_or_excluded_for_a_reason(answere
         "learners excluded": 1,
         "anchors used": N_ANCHORS,
     }
-    assert set(exclusion_table(outcome).select("kind", "id", "answers").rows()) == {
-        ("item", "easy", N_USERS),
-        ("item", "rare", 2),
-        ("user", "stranger", 1),
+    # Learners are counted, not named.
+    assert set(exclusion_table(outcome).select("kind", "id", "number", "answers").rows()) == {
+        ("item", "easy", 1, N_USERS),
+        ("item", "rare", 1, 2),
+        ("user", None, 1, 1),
     }
     lost = outcome.dropped()
     assert lost.pop("answers: to items left out") == N_FIRST - N_ITEMS * N_USERS
@@ -311,7 +280,10 @@ def test_every_step_of_the_fit_is_reported(answered: Engine, core_log: list[str]
     steps: list[int] = []
     chosen = plan()
     outcome = fit_and_publish(
-        load(answered, chosen), chosen, progress=lambda step, _loglik, _change: steps.append(step)
+        load(answered, chosen),
+        chosen,
+        EmbeddedEngine(),
+        progress=lambda step, _loglik, _change: steps.append(step),
     )
     assert steps == list(range(1, outcome.published.calibration.n_iterations + 1))
     assert outcome.convergence_text.startswith(f"converged in {len(steps)} iterations")

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from seedtest import calibration_figures as figures
-from seedtest.calibration_figures import Step
+from seedtest.engine import Step
 from seedtest.irt import STANDARD_NORMAL, Abilities, LinkingConstants
 from tests.fits import items_at
 
@@ -45,6 +45,28 @@ def test_an_item_named_like_a_formula_is_drawn_as_text() -> None:
     odd = replace(ITEMS, item_ids=("$\\frac{$", *ITEMS.item_ids[1:]))
     kept = np.array([False] + [True] * 19)
     assert figures.png(figures.linking(odd, odd, kept, None)).startswith(b"\x89PNG")
+
+
+def test_names_without_letters_in_the_font_and_long_ones_are_drawn_all_the_same() -> None:
+    odd = replace(ITEMS, item_ids=("문항-1", "x" * 60, *ITEMS.item_ids[2:]))
+    kept = np.array([False, False] + [True] * 18)
+    figure = figures.linking(odd, odd, kept, None)
+    assert figures.png(figure).startswith(b"\x89PNG")
+    assert {text.get_text() for text in figure.axes[0].texts} == {"□□-1", "x" * 17 + "…"}
+
+
+def test_names_do_not_cover_each_other() -> None:
+    close = items_at({f"a-long-item-{n}": n / 1000 for n in range(8)} | {"far": 3.0})
+    figure = figures.linking(close, close, np.array([False] * 8 + [True]), None)
+    figures.png(figure)
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert boxes
+    assert all(not one.count_overlaps([box for box in boxes if box is not one]) for one in boxes)
+
+
+def test_one_far_value_draws_no_million_bars() -> None:
+    far = replace(ITEMS, a=np.where(np.arange(20) == 3, 1e9, ITEMS.a + np.arange(20) * 1e-9))
+    assert len(figures.distributions(far, ABILITIES, STANDARD_NORMAL).axes[0].patches) <= 60
 
 
 def test_convergence_shows_every_step() -> None:

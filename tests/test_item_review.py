@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seedtest.irt import Calibration, ItemParameters, Responses, calibrate
+from seedtest.irt import AnchorStability, Calibration, ItemParameters, Responses, calibrate
 from seedtest.irt.connectivity import connectivity
 from seedtest.irt.exclusions import Exclusion, ExclusionKind
 from seedtest.irt.fit import classical_statistics, mean_squares
-from seedtest.item_review import Evidence, review
+from seedtest.item_review import Evidence, headlines, review
 from tests.fits import NO_ITEMS
 from tests.irt.simulation import simulate
 
@@ -26,6 +26,7 @@ def evidence(frame: pl.DataFrame, last: ItemParameters = NO_ITEMS) -> tuple[Evid
         last=last,
         exclusions=fit.exclusions,
         dropped_anchors=(),
+        stability=(),
         connectivity=connectivity(answers),
         classical=classical_statistics(answers),
         mean_squares=mean_squares(answers, fit),
@@ -104,6 +105,33 @@ def test_dropped_anchors_keep_their_reason() -> None:
     dropped = (Exclusion(ExclusionKind.ITEM, "Q1", "drifts by 1.2 logits", 50),)
     found = replace(evidence(SOUND.frame)[0], dropped_anchors=dropped)
     assert review(found).row(0)[:3] == ("Q1", "anchor not used", "drifts by 1.2 logits")
+
+
+def test_an_anchor_that_drifts_and_yet_carried_the_linking_is_named() -> None:
+    kept = AnchorStability("i003", 0.8, 0.1, 6.0, kept=True, drifts=True)
+    dropped = replace(kept, item_id="i004", kept=False)
+    found = replace(evidence(SOUND.frame)[0], stability=(kept, dropped))
+    [row] = review(found).rows(named=True)
+    assert (row["item_id"], row["flag"]) == ("i003", "anchor drifts")
+    assert row["detail"] == "0.80 logits below its reference, 0.10 standard error"
+    assert row["answers"] == 800
+
+
+def test_items_that_wait_for_answers_hide_nothing_more_serious() -> None:
+    exclusions = tuple(
+        Exclusion(ExclusionKind.ITEM, f"Q{n}", reason, n)
+        for n, reason in enumerate(["fewer than 5 answers", "all answers are wrong", "fewer than 5 answers"])
+    )
+    table = review(replace(evidence(SOUND.frame)[0], exclusions=exclusions))
+    assert table["flag"].to_list() == ["left out", "too few answers", "too few answers"]
+    wrong, few = headlines(table)
+    assert wrong == (
+        "Left out: 1 item, Q1 (all answers are wrong). "
+        "Check the key; if it is right, the item is too hard for these learners."
+    )
+    assert few.startswith(
+        "Too few answers: 2 items, such as Q0 (fewer than 5 answers). Wait for more answers"
+    )
 
 
 def test_misfit_to_a_rasch_model_is_found() -> None:

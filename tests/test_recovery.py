@@ -9,6 +9,7 @@ from sqlalchemy.engine import Engine
 
 from seedtest.calibration import CalibrationPlan, fit_and_publish, load_answers
 from seedtest.calibration_report import item_table
+from seedtest.engine import EmbeddedEngine
 from seedtest.local.simulate import SimulationPlan, load_cohort, simulate
 from seedtest.scale import Scale
 from seedtest.settings import Settings
@@ -30,7 +31,7 @@ def test_the_simulated_cohort_is_recovered_on_the_anchors_scale(engine: Engine, 
     plan = CalibrationPlan.from_settings(Settings(), LAST_DAY)
     with engine.connect() as connection:
         answers = load_answers(connection, plan)
-    outcome = fit_and_publish(answers, plan)
+    outcome = fit_and_publish(answers, plan, EmbeddedEngine())
 
     published = outcome.published
     assert published.scale is Scale.ANCHORS

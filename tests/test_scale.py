@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from seedtest.irt import Calibration, Prior
-from seedtest.scale import Fit, Published, Scale, displacement, next_version, publish
+from seedtest.irt import Calibration, ItemParameters, LinkingConstants, Prior
+from seedtest.irt.parameters import FloatArray
+from seedtest.scale import Fit, Published, Scale, next_version, publish, publish_held, publish_linked
 from tests.fits import NO_ITEMS, NOTHING_FITTED, calibration, items_at
 
 FREE = {"A1": -1.0, "A2": 0.0, "A3": 1.0, "Q1": -0.5, "Q2": 0.5}
@@ -25,6 +26,11 @@ def shifted(by: float) -> dict[str, float]:
 
 def free_fit() -> Calibration:
     return calibration(FREE, {"ann": 0.5, "bob": -1.0})
+
+
+def displacement(published: Published, reference: ItemParameters) -> FloatArray:
+    items = published.calibration.items
+    return np.asarray(items.b[items.index_of(reference.item_ids)] - reference.b)
 
 
 def assert_unlinked(published: Published) -> None:
@@ -53,7 +59,7 @@ def test_anchors_carry_everything_to_their_scale(method: str) -> None:
     assert (fit.prior.mean, fit.prior.sd) == pytest.approx((1, 2))
     assert (published.scale, published.on_anchors) == (Scale.ANCHORS, True)
     assert (published.version, published.n_anchors, published.reason) == ("v1", 3, None)
-    np.testing.assert_allclose(displacement(published), 0, atol=1e-12)
+    np.testing.assert_allclose(displacement(published, ANCHORS), 0, atol=1e-12)
 
 
 def test_the_version_stays_while_fits_are_on_the_anchors_scale() -> None:
@@ -80,9 +86,42 @@ def test_anchors_count_only_when_they_are_in_the_data_and_usable() -> None:
 
 def test_displacement_shows_the_anchor_that_drifted() -> None:
     drifted = items_at({"A1": -1.0, "A2": 1.0, "A3": 3.0, "Q1": 0.0, "Q2": 2.4})
-    moved = displacement(publish(free_fit(), drifted, NOTHING_FITTED, "mean-sigma"))
+    moved = displacement(publish(free_fit(), drifted, NOTHING_FITTED, "mean-sigma"), drifted)
     assert abs(moved).argmax() == 4
     assert moved[4] < -0.2
+
+
+# -- linked by the engine, or held --------------------------------------------------------------------
+
+
+def test_a_fit_that_its_engine_linked_is_published_as_it_is() -> None:
+    constants = LinkingConstants(2.0, 1.0)
+    linked = free_fit().linked(constants)
+    published = publish_linked(linked, constants, ANCHORS, fit_in_force(FREE), "mean-sigma")
+    assert published.calibration is linked
+    assert (published.constants, published.method) == (constants, "engine")
+    assert (published.scale, published.version, published.n_anchors) == (Scale.ANCHORS, "v4", 3)
+    np.testing.assert_allclose(published.free.b, list(FREE.values()), atol=1e-12)
+    assert [anchor.displacement for anchor in published.linking.stability] == pytest.approx([0.0] * 3)
+
+
+def test_constants_without_anchors_behind_them_are_taken_back() -> None:
+    constants = LinkingConstants(2.0, 1.0)
+    linked = free_fit().linked(constants)
+    published = publish_linked(linked, constants, NO_ITEMS, NOTHING_FITTED, "mean-sigma")
+    assert (published.scale, published.constants) == (Scale.OWN, None)
+    np.testing.assert_allclose(published.calibration.items.b, list(FREE.values()), atol=1e-12)
+
+
+def test_held_anchors_are_a_scale_without_constants() -> None:
+    last = fit_in_force(ON_ANCHORS, on_anchors=True)
+    checked = publish(free_fit(), ANCHORS, last, "haebara")
+    held = calibration(ON_ANCHORS)
+    published = publish_held(held, checked)
+    assert published.calibration is held
+    assert (published.constants, published.method, published.reason) == (None, "fixed", None)
+    assert (published.scale, published.version, published.n_anchors) == (Scale.ANCHORS, "v3", 3)
+    np.testing.assert_allclose(published.compared.b, list(ON_ANCHORS.values()), atol=1e-6)
 
 
 # -- no usable anchors -----------------------------------------------------------------------------
@@ -106,7 +145,7 @@ def test_without_anchors_the_items_of_the_last_fit_keep_scale_and_version(on_anc
     assert published.on_anchors is on_anchors
     assert (published.n_anchors, published.reason) == (1, "anchors: 1 usable common items; 2 are needed")
     np.testing.assert_allclose(published.calibration.items.b, list(shifted(0.7).values()))
-    np.testing.assert_allclose(displacement(published), 0, atol=1e-12)
+    np.testing.assert_allclose(displacement(published, last.items), 0, atol=1e-12)
 
 
 def test_a_fit_that_shares_too_little_with_the_last_starts_a_new_version() -> None:

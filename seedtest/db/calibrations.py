@@ -17,7 +17,11 @@ from seedtest.scale import FIRST_VERSION, Fit
 
 logger = logging.getLogger(__name__)
 
-USABLE = (pl.col("a") > 0).fill_null(value=False) & pl.col("b").is_not_null()
+USABLE = (
+    (pl.col("a") > 0).fill_null(value=False)
+    & pl.col("b").is_not_null()
+    & pl.col("c").is_between(0, 1, closed="left").fill_null(value=True)
+)
 """Parameters that an answer can be scored by."""
 
 PARAMETERS = ("a", "b", "c", "se_a", "se_b", "se_c", "n")
@@ -25,9 +29,10 @@ _PARAMETER_SCHEMA: Schema = {"item_id": pl.String, **dict.fromkeys(PARAMETERS, p
 # The platform writes question.meta, not we: numbers may stand there as text, and what no double holds
 # counts as missing. A CASE tests in its order, so no cast meets what it cannot take.
 _NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?$"
+_SMALLEST = float(np.finfo(np.float64).tiny)
 _PARAMETER_COLUMNS = ", ".join(
     f"CASE WHEN jsonb_typeof({{params}} -> '{name}') = 'number' THEN"
-    f" CASE WHEN abs(({{params}} -> '{name}')::numeric) BETWEEN 1e-300 AND 1e15"
+    f" CASE WHEN abs(({{params}} -> '{name}')::numeric) BETWEEN {_SMALLEST!r} AND 1e15"
     f" OR ({{params}} -> '{name}')::numeric = 0"
     f" THEN ({{params}} -> '{name}')::double precision END"
     f" WHEN {{params}} ->> '{name}' ~ '{_NUMBER.replace('{', '{{').replace('}', '}}')}'"
@@ -68,7 +73,8 @@ def load_fit(connection: Connection) -> Fit:
 class Seeds:
     """Parameters that questions bring along: anchors fix the scale, the others are starting values.
 
-    `unusable` are the questions whose meta.irt holds no finite a > 0 and b.
+    `unusable` are the questions whose meta.irt holds no finite a > 0 and b, or a c that is no probability
+    below 1.
     """
 
     anchors: ItemParameters

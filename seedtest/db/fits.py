@@ -92,7 +92,8 @@ def write_fit(
     topic_abilities
         user_id, topic_id, theta, se, n, as_of.
     """
-    stamps = {"model": calibration.model, "version": record.version, "fitted_at": record.fitted_at}
+    own = {"version": record.version, "fitted_at": record.fitted_at}
+    stamps = own | {"model": calibration.model}
     connection.execute(
         sa.insert(MirtFitMeta).values(
             run_id=record.run_id,
@@ -101,10 +102,9 @@ def write_fit(
             fitted_at=record.fitted_at,
         )
     )
-    history = parameter_rows(calibration.items).with_columns(
-        run_id=pl.lit(record.run_id), **_literals(stamps)
-    )
-    items = parameter_rows(reach.items).with_columns(**_literals(stamps))
+    history = parameter_rows(calibration).with_columns(run_id=pl.lit(record.run_id), **_literals(own))
+    in_reach = pl.col("item_id").is_in(list(reach.items.item_ids))
+    items = history.filter(in_reach).drop("run_id")
     written = {
         "mirt_item_params_history": _upsert(connection, MirtItemParamsHistory, history),
         "mirt_item_params": _upsert(connection, MirtItemParams, items),
@@ -186,11 +186,15 @@ def _literals(values: Mapping[str, Any]) -> dict[str, pl.Expr]:
     return {name: pl.lit(value) for name, value in values.items()}
 
 
-def parameter_rows(items: ItemParameters) -> pl.DataFrame:
-    """Return item_id and params (JSON; what is unknown is null)."""
+def parameter_rows(calibration: Calibration) -> pl.DataFrame:
+    """Return item_id, model and params (JSON; what is unknown is null)."""
+    items = calibration.items
     columns = {name: getattr(items, name) for name in PARAMETERS}
-    frame = pl.DataFrame({"item_id": list(items.item_ids), **columns}).fill_nan(None)
-    return frame.select("item_id", params=pl.struct(PARAMETERS).struct.json_encode())
+    frame = pl.DataFrame(
+        {"item_id": list(items.item_ids), "model": list(calibration.item_models), **columns},
+        schema_overrides={"item_id": pl.String, "model": pl.String},
+    ).fill_nan(None)
+    return frame.select("item_id", "model", params=pl.struct(PARAMETERS).struct.json_encode())
 
 
 def ability_rows(abilities: Abilities) -> pl.DataFrame:
@@ -199,11 +203,12 @@ def ability_rows(abilities: Abilities) -> pl.DataFrame:
     return pl.DataFrame(columns, schema_overrides={"user_id": pl.String}).fill_nan(None)
 
 
-def write_question_parameters(connection: Connection, items: ItemParameters, model: str, version: str) -> int:
+def write_question_parameters(connection: Connection, calibration: Calibration, version: str) -> int:
     """Put the parameters into question.meta.irt, never an anchor's; return how many questions changed."""
-    columns = {"item_id": list(items.item_ids), "a": items.a, "b": items.b, "c": items.c}
-    entry = pl.struct("a", "b", "c", model=pl.lit(model), version=pl.lit(version)).struct.json_encode()
-    frame = pl.DataFrame(columns).select(id="item_id", meta=entry)
+    items = calibration.items
+    columns = {"a": items.a, "b": items.b, "c": items.c, "model": list(calibration.item_models)}
+    entry = pl.struct("a", "b", "c", "model", version=pl.lit(version)).struct.json_encode()
+    frame = pl.DataFrame({"item_id": list(items.item_ids), **columns}).select(id="item_id", meta=entry)
     staged = stage(connection, Base.metadata.tables["question"], frame)
     result = connection.execute(
         sa.text(

@@ -17,7 +17,7 @@ ROUNDING = 1e-9
 class StabilityRule:
     """When a common item drifts, and how many may be dropped.
 
-    An item drifts if its displacement b_ref − (A·b + B) lies
+    An item drifts if its displacement (A·b + B) − b_ref lies
 
     - beyond ± `largest_displacement` logits: it matters. Half a logit is the usual bound (Wright & Douglas,
       1976);
@@ -65,7 +65,7 @@ class AnchorStability:
     item_id
         Id.
     displacement
-        b_ref − (A·b + B) with the final constants (logits).
+        (A·b + B) − b_ref with the final constants (logits): above 0, the item has become harder.
     error
         Standard error of the displacement (logits), from those of both difficulties; an unknown one adds 0.
     robust_z

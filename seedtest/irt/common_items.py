@@ -26,12 +26,12 @@ class CommonItems:
         return CommonItems(self.free.select(keep), self.reference.select(keep))
 
     def displacement(self, slope: float, intercept: float) -> FloatArray:
-        """Return b_ref − (A·b + B) in logits, (n_items,).
+        """Return (A·b + B) − b_ref in logits, (n_items,): above 0, the item has become harder.
 
         Where the reference has a lower asymptote and the fit none, b_ref is replaced by the θ at which the
         reference expects one half right, b + log(1 − 2c)/a: that is what a difficulty without guessing means.
         """
-        return np.asarray(self._reference_difficulty() - slope * self.free.b - intercept)
+        return np.asarray(slope * self.free.b + intercept - self._reference_difficulty())
 
     def displacement_errors(self, slope: float) -> FloatArray:
         """Return √(A²·se_b² + se_b_ref²) in logits, (n_items,); of an error that is unknown: 0.

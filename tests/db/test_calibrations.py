@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
@@ -17,7 +19,7 @@ from seedtest.db.fits import FitRecord, Reach, new_run_id, write_fit
 from seedtest.db.frames import UTC_TIME, Written
 from seedtest.db.schema import InterestGoal, MirtAbility, MirtFitMeta, MirtItemParams
 from seedtest.evidence import ABILITIES, GOALS
-from seedtest.irt import Calibration, Exclusion, ExclusionKind, Prior
+from seedtest.irt import MODELS, Calibration, Exclusion, ExclusionKind, ItemParameters, Prior
 from tests.fits import calibration, items_at
 
 FITTED_AT = dt.datetime(2026, 11, 2, 3, 0, 1, tzinfo=dt.UTC)
@@ -236,19 +238,80 @@ def test_nothing_fitted_yet_is_the_standard_normal_without_items(engine: Engine)
     assert (len(fit.items), fit.prior, fit.version, fit.is_first) == (0, Prior(0.0, 1.0), "v1", True)
 
 
-def test_the_fit_in_force_is_read_back_to_the_last_bit(engine: Engine) -> None:
+def numbers(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high, allow_subnormal=False)
+
+
+UNKNOWN = st.just(float("nan"))
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "item_id": st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1),
+            "a": numbers(1e-3, 1e3),
+            "b": numbers(-1e4, 1e4),
+            "c": st.just(0.0) | numbers(1e-9, 0.95),
+            "se_a": UNKNOWN | numbers(1e-9, 1e6),
+            "se_b": UNKNOWN | numbers(1e-9, 1e6),
+            "se_c": UNKNOWN | numbers(1e-9, 1e6),
+            "n": st.integers(0, 10**15),
+            "model": st.sampled_from(MODELS),
+        }
+    ),
+    unique_by=lambda row: str(row["item_id"]),
+    max_size=20,
+)
+COLUMNS = ("a", "b", "c", "se_a", "se_b", "se_c", "n")
+
+
+def fit_of(rows: list[dict[str, Any]]) -> Calibration:
+    columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in COLUMNS[:-1]}
+    n = np.array([row["n"] for row in rows], dtype=np.int64)
+    items = ItemParameters(tuple(row["item_id"] for row in rows), **columns, n=n)
+    return replace(calibration({}), items=items, item_models=tuple(row["model"] for row in rows))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS, mean=numbers(-5, 5), sd=numbers(0.01, 10), version=st.sampled_from(["v1", "v12", "pilot"]))
+def test_what_a_fit_writes_is_read_back_to_the_last_bit(
+    engine: Engine, rows: list[dict[str, Any]], mean: float, sd: float, version: str
+) -> None:
+    fit = fit_of(rows)
+    run = record(version=version, theta_mean=mean, theta_sd=sd, on_anchors=False, last_day="2026-11-01")
+    with engine.connect() as connection:
+        write(connection, fit, run, {})
+        found = load_fit(connection)
+        models = dict(table(connection, "SELECT item_id, model FROM mirt_item_params"))
+    assert (found.run_id, found.version, found.prior) == (run.run_id, version, Prior(mean, sd))
+    assert (found.on_anchors, found.last_day, found.unusable) == (False, dt.date(2026, 11, 1), ())
+    assert list(found.items.item_ids) == sorted(fit.items.item_ids)
+    order = fit.items.index_of(found.items.item_ids)
+    for name in COLUMNS:
+        expected = getattr(fit.items, name)[order]
+        np.testing.assert_array_equal(getattr(found.items, name), expected, err_msg=name)
+    assert models == {row["item_id"]: row["model"] for row in rows}
+
+
+def test_the_history_says_the_same_of_a_fit_as_the_current_parameters(engine: Engine) -> None:
     rng = np.random.default_rng(5)
-    items = items_at({f"Q{n}": b for n, b in enumerate(rng.normal(size=40))})
-    items = replace(items, a=rng.lognormal(size=40), se_b=rng.random(40) * 1e-7, se_c=np.full(40, np.nan))
+    fit = calibration({f"Q{n}": b for n, b in enumerate(rng.normal(size=40))})
     with engine.begin() as connection:
-        write_first(connection, items=items)
+        write(connection, fit, record(), {})
+        columns = "item_id, params, model, version, fitted_at"
+        current = table(connection, f"SELECT {columns} FROM mirt_item_params ORDER BY 1")
+        assert table(connection, f"SELECT {columns} FROM mirt_item_params_history ORDER BY 1") == current
+
+
+def test_a_lower_asymptote_that_is_no_probability_makes_an_item_unusable(engine: Engine) -> None:
+    with engine.begin() as connection:
+        write_first(connection)
+        for item_id, c in (("Q1", 1.0), ("it's", -0.1), ("찬호", 0.999)):
+            query = (
+                "UPDATE mirt_item_params SET params = jsonb_set(params, '{c}', to_jsonb(CAST(:c AS float8)))"
+            )
+            connection.execute(sa.text(f"{query} WHERE item_id = :item_id"), {"c": c, "item_id": item_id})
         fit = load_fit(connection)
-    assert (fit.run_id, fit.version, fit.on_anchors) == ("fit-2026-11-02T03:00:01Z", "v1", True)
-    assert fit.prior == Prior(0.2, 0.9)
-    order = items.index_of(fit.items.item_ids)
-    assert list(fit.items.item_ids) == sorted(items.item_ids)
-    for name in ("a", "b", "c", "se_a", "se_b", "se_c", "n"):
-        np.testing.assert_array_equal(getattr(fit.items, name), getattr(items, name)[order], err_msg=name)
+    assert fit.unusable == ("Q1", "it's")
+    assert fit.items.c.tolist() == [0.999]
 
 
 def test_the_newest_fit_is_in_force_with_the_parameters_that_older_ones_left(engine: Engine) -> None:

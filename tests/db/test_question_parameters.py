@@ -9,7 +9,7 @@ from seedtest.db.calibrations import load_seeds
 from seedtest.db.fits import write_question_parameters
 from seedtest.db.schema import Question
 from tests.db.exam_results import add_questions
-from tests.fits import items_at
+from tests.fits import calibration
 
 # -- seeds -----------------------------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ def metas_of(connection: Connection) -> dict[str, Any]:
 
 
 def test_questions_get_the_parameters_and_keep_everything_else(engine: Engine) -> None:
-    items = items_at({"Q1": 0.1, "Q2": -1.0, "Q3": 2.0, "unknown": 0.0})
+    fit = calibration({"Q1": 0.1, "Q2": -1.0, "Q3": 2.0, "unknown": 0.0})
     entry = {"a": 1.2, "c": 0.0, "model": "2PL", "version": "v3"}
     with engine.begin() as connection:
         add_questions(
@@ -86,14 +86,14 @@ def test_questions_get_the_parameters_and_keep_everything_else(engine: Engine) -
             {"id": "Q3", "meta": sa.null()},
             {"id": "Q4", "meta": {"irt": {"a": 1}}},
         )
-        assert write_question_parameters(connection, items, "2PL", "v3") == 3
+        assert write_question_parameters(connection, fit, "v3") == 3
         assert metas_of(connection) == {
             "Q1": {"tags": ["algebra"], "irt": entry | {"b": 0.1}},
             "Q2": {"irt": entry | {"b": -1.0}},
             "Q3": {"irt": entry | {"b": 2.0}},
             "Q4": {"irt": {"a": 1}},
         }
-        assert write_question_parameters(connection, items, "2PL", "v3") == 0
+        assert write_question_parameters(connection, fit, "v3") == 0
 
 
 def test_an_anchor_and_a_meta_that_is_no_object_are_never_overwritten(engine: Engine) -> None:
@@ -107,8 +107,8 @@ def test_an_anchor_and_a_meta_that_is_no_object_are_never_overwritten(engine: En
         add_questions(connection, *({"id": item_id, "meta": meta} for item_id, meta in untouched.items()))
         # What SQLAlchemy stores for None: JSON's null, not SQL's.
         add_questions(connection, {"id": "null", "meta": sa.JSON.NULL})
-        items = items_at(dict.fromkeys([*untouched, "null"], 0.5))
-        assert write_question_parameters(connection, items, "2PL", "v1") == 1
+        fit = calibration(dict.fromkeys([*untouched, "null"], 0.5))
+        assert write_question_parameters(connection, fit, "v1") == 1
         metas = metas_of(connection)
     assert metas.pop("null")["irt"]["b"] == 0.5
     assert metas == untouched

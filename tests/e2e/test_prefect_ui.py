@@ -55,6 +55,17 @@ def test_a_runs_summary_can_be_read(night: Running, page: Page, tmp_path: Path) 
     page.screenshot(path=tmp_path / "summary.png")
 
 
+def test_a_calibrations_figures_are_drawn(night: Running, page: Page, tmp_path: Path) -> None:
+    wanted = {"artifacts": {"key": {"any_": ["mirt-calibrate-figures"]}}, "limit": 1}
+    found = ask("POST", f"{night.prefect_api_url}/artifacts/latest/filter", wanted)[0]
+    page.goto(f"{night.ui}/artifacts/artifact/{found['latest_id']}")
+    page.get_by_role("img", name="EM steps").wait_for(timeout=PATIENCE_MS)
+    for name in ("Histograms of", "EM steps"):
+        image = page.get_by_role("img", name=name)
+        assert image.evaluate("image => image.complete && image.naturalWidth") > 500
+    page.screenshot(path=tmp_path / "figures.png", full_page=True)
+
+
 def test_the_form_describes_its_parameters(night: Running, page: Page, tmp_path: Path) -> None:
     found = ask("GET", f"{night.prefect_api_url}/deployments/name/mirt-calibrate/mirt-calibrate")
     page.goto(f"{night.ui}/deployments/deployment/{found['id']}/run")

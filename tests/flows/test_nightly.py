@@ -16,6 +16,7 @@ from flows.stage import StageSummary
 from seedtest.db.engine import create_engine
 from seedtest.db.locks import stage_lock
 from seedtest.errors import LockTimeoutError, StageError
+from tests.conftest import listening
 from tests.flows.conftest import LAST_DAY, PLAN
 from tests.flows.snapshots import RESULTS, scalar, snapshot
 
@@ -97,6 +98,28 @@ def test_the_calibration_logs_the_contracts_lines_in_order(cohort: Engine, log: 
     ]
     places = [next(i for i, line in enumerate(log) if line.startswith(text)) for text in wanted]
     assert places == sorted(places)
+
+
+def test_parts_that_no_learner_connects_are_told_once_and_before_the_fit(cohort: Engine) -> None:
+    with cohort.begin() as connection:
+        # A second cohort, whose learners and items nobody of the first one shares.
+        connection.execute(
+            sa.text(
+                "INSERT INTO exam_results (session_id, user_id, status, result_json, created_at, updated_at)"
+                " SELECT 'apart-' || session_id, 'apart-' || user_id, status, replace(result_json::text,"
+                ' \'"question_id": "\', \'"question_id": "apart-\')::jsonb, created_at, updated_at'
+                " FROM exam_results"
+            )
+        )
+    with listening("prefect.flow_runs", "seedtest") as lines:
+        summary = mirt_calibrate(date=LAST_DAY, linking="fixed")
+    told = [place for place, line in enumerate(lines) if "without a common learner" in line]
+    constants = lines.index("Linking constants received: {}")
+    assert len(told) == 1
+    assert lines[told[0]].startswith("The items fall into 2 parts without a common learner: 4")
+    assert told[0] < next(place for place, line in enumerate(lines) if line.startswith("EM ")) < constants
+    assert summary.facts["parts without a common learner"].startswith("2 parts, of ")
+    assert summary.facts["linking"] == "fixed"
 
 
 def test_without_answers_every_stage_says_so_and_succeeds(environment: None, engine: Engine) -> None:

@@ -12,7 +12,7 @@ without_drifting <- function(common, method) {
   while (length(common$ids) > fewest && (spread(common$free$b) > 0 || method != "mean-sigma")) {
     constants <- solve_link(common, method)
     if (is.null(constants)) break
-    shift <- common$reference$b - constants$slope * common$free$b - constants$intercept
+    shift <- constants$slope * common$free$b + constants$intercept - common$reference$b
     z <- robust_z(shift)
     # An error that is unknown explains nothing; the anchors' own errors are not known here.
     error <- constants$slope * ifelse(is.na(common$free$se_b), 0, common$free$se_b)
