@@ -5,6 +5,7 @@ import datetime as dt
 import polars as pl
 
 from flows.artifacts import progress, publish_summary, publish_table
+from flows.settings import run_settings
 from flows.stage import (
     Days,
     StageSummary,
@@ -21,7 +22,7 @@ from seedtest.db.attempts import Scope, count_left_out, load_attempts
 from seedtest.db.calibrations import load_fit
 from seedtest.db.results import write_features
 from seedtest.features import NEEDS_DAYS_BEFORE, FeatureResult, topic_features
-from seedtest.settings import Settings, load_settings
+from seedtest.settings import Settings
 from seedtest.windows import first_day
 
 STAGE = "aggregate-features-daily"
@@ -39,7 +40,7 @@ def aggregate_features_daily(
         lookback_days: Days up to the date to compute; any range will do. Empty: AGG_LOOKBACK_DAYS.
         dry_run: Load and compute, say what would be written, write nothing.
     """
-    settings = load_settings(agg_lookback_days=lookback_days)
+    settings = run_settings(agg_lookback_days=lookback_days)
     last = resolve_date(date)
     first = first_day(last, settings.agg_lookback_days)
     with timed(StageSummary(stage=STAGE, date=last, dry_run=dry_run)) as summary:

@@ -5,6 +5,7 @@ import datetime as dt
 import polars as pl
 
 from flows.artifacts import progress, publish_summary, publish_table
+from flows.settings import run_settings
 from flows.stage import (
     Days,
     StageSummary,
@@ -22,7 +23,7 @@ from seedtest.db.calibrations import load_abilities, load_fit, load_goals
 from seedtest.db.results import write_kpis
 from seedtest.errors import StageError
 from seedtest.kpis import KPIS, NEEDS_DAYS, KpiResult, weekly_kpis
-from seedtest.settings import Settings, load_settings
+from seedtest.settings import Settings
 from seedtest.windows import kpi_weeks
 
 STAGE = "compute-daily-kpis"
@@ -42,7 +43,7 @@ def compute_daily_kpis(
         lookback_days: Learners with an answer in these last days get KPIs. Empty: KPI_LOOKBACK_DAYS.
         dry_run: Load and compute, say what would be written, write nothing.
     """
-    settings = load_settings(kpi_lookback_days=lookback_days)
+    settings = run_settings(kpi_lookback_days=lookback_days)
     last = resolve_date(date)
     with timed(StageSummary(stage=STAGE, date=last, dry_run=dry_run)) as summary:
         result = _run(summary, settings, last)

@@ -1,0 +1,1 @@
+"""Prefect blocks as code: what there is, how it is registered and checked, and what a run reads from it."""
