@@ -35,6 +35,20 @@ def test_products_of_matrices_and_gathered_rows_give_the_same_posteriors(share: 
     np.testing.assert_allclose(found[0], found[1], rtol=1e-13, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_users", [1, 30, 71, 72, 73])
+def test_a_batch_that_is_not_full_adds_nothing_of_what_memory_held(n_users: int) -> None:
+    responses, grid = simulate(seed=8, n_users=n_users, n_items=9).responses, normal_grid()
+    rng = np.random.default_rng(2)
+    table = np.log(rng.uniform(0.2, 0.8, (18, grid.nodes.size)))
+    for _ in range(20):
+        # Freed at once: the kernel's own tables then come to lie where this has been.
+        np.full((72, 9), np.nan)
+        sums, mass = np.zeros_like(table), np.zeros(grid.nodes.size)
+        kernels("dense").add_posteriors(responses.start, responses.code, table, grid.log_weights, sums, mass)
+        assert mass.sum() == pytest.approx(n_users)
+        np.testing.assert_allclose(sums.sum(), n_users * 9)
+
+
 @pytest.mark.parametrize(("n", "length"), [(1, 3), (4, 8), (7, 61), (10, 64)])
 def test_products_are_those_of_the_library(n: int, length: int) -> None:
     rng = np.random.default_rng(n)

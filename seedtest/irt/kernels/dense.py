@@ -24,7 +24,8 @@ def add_posteriors(start, code, table, log_weights, sums, mass):
         for k in range(n_nodes):
             all_wrong[k] += table[2 * i, k]
             gain[k, i] = table[2 * i + 1, k] - table[2 * i, k]
-    answers, by_item = np.empty((LEARNERS_AT_ONCE, n_items)), np.empty((n_items, LEARNERS_AT_ONCE))
+    # Rows without a learner are multiplied too, by 0: what they hold must be numbers.
+    answers, by_item = np.zeros((LEARNERS_AT_ONCE, n_items)), np.empty((n_items, LEARNERS_AT_ONCE))
     excess = np.empty_like(answers)
     posteriors, by_node = np.empty((LEARNERS_AT_ONCE, n_nodes)), np.empty((n_nodes, LEARNERS_AT_ONCE))
     right, everyone = np.zeros((n_items, n_nodes)), np.zeros(n_nodes)
