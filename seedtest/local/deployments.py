@@ -18,14 +18,10 @@ from seedtest.local.prefect_client.api import PrefectApi
 from seedtest.local.prefect_client.models import Deployment
 from seedtest.local.say import Say
 from seedtest.local.supervision.logs import tail
+from seedtest.version import code_version
 
 _PREFECT_YAML = "prefect.yaml"
 _PATIENCE_SECS = 300
-
-
-class _Pool(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-    name: str | None = None
 
 
 class DeclaredDeployment(BaseModel):
@@ -33,7 +29,6 @@ class DeclaredDeployment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     name: str
-    work_pool: _Pool = _Pool()
 
 
 class _Manifest(BaseModel):
@@ -73,11 +68,12 @@ class Registrar:
         present = self._present()
         if not self._own_server:
             _refuse_to_overwrite(present, self._api.url)
-        fingerprint = self._fingerprint()
+        variables = self._variables(environment)
+        fingerprint = self._fingerprint(variables)
         if fingerprint == remembered and not self._missing(present):
             return fingerprint
         say(f"Registering {len(self._declared)} deployments")
-        self._deploy(environment)
+        self._deploy({**environment, **variables})
         missing = self._missing(self._present())
         if missing:
             raise self._failure(f"these deployments are still missing: {', '.join(sorted(missing))}")
@@ -91,7 +87,7 @@ class Registrar:
 
     def _missing(self, present: list[Deployment]) -> set[str]:
         there = {(deployment.name, deployment.work_pool_name) for deployment in present}
-        return {d.name for d in self._declared if (d.name, d.work_pool.name) not in there}
+        return {d.name for d in self._declared if (d.name, POOL) not in there}
 
     def _deploy(self, environment: Mapping[str, str]) -> None:
         """Run `prefect deploy`, its output in a log file."""
@@ -113,6 +109,16 @@ class Registrar:
         if done.returncode != 0:
             raise self._failure("`prefect deploy` failed")
 
+    def _variables(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return what the embedded stack puts into prefect.yaml, which serves all environments."""
+        return {
+            "SEEDTEST_BATCH_POOL": POOL,
+            "SEEDTEST_FLOWS_FOLDER": str(self._project),
+            "SEEDTEST_IMAGE": "none",
+            "SEEDTEST_LOG_LEVEL": environment.get("PREFECT_LOGGING_LEVEL", "INFO"),
+            "SEEDTEST_VERSION": code_version(),
+        }
+
     @property
     def _log(self) -> Path:
         return self._folder.log("deploy")
@@ -123,9 +129,9 @@ class Registrar:
             f"itself runs; correct the cause and run `seedtest up` again.{tail(self._log)}"
         )
 
-    def _fingerprint(self) -> str:
-        """Return a digest of the server and of every file that a deployment is made from."""
-        digest = hashlib.sha256(self._api.url.encode())
+    def _fingerprint(self, variables: Mapping[str, str]) -> str:
+        """Return a digest of the server and of all that a deployment is made from."""
+        digest = hashlib.sha256(f"{self._api.url}{sorted(variables.items())}".encode())
         for file in [self._project / _PREFECT_YAML, *sorted(_sources(self._project))]:
             digest.update(bytes(file.relative_to(self._project)) + b"\0" + file.read_bytes() + b"\0")
         return digest.hexdigest()
@@ -153,5 +159,5 @@ def _refuse_to_overwrite(present: list[Deployment], url: str) -> None:
         raise StackError(
             f"The Prefect server at {url} has these deployments in other work pools already: "
             f"{', '.join(elsewhere)}. They were not overwritten with local ones. Unset PREFECT_API_URL to "
-            "use the embedded server, or deploy to that server with `prefect deploy`."
+            "use the embedded server, or deploy to that server with `make deploy ENV=…`."
         )

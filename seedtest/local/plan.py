@@ -123,7 +123,7 @@ def _postgres(prepared: PreparedPostgres) -> Program:
 def _server(folder: StackFolder, port: int) -> Program:
     return Program(
         name=SERVER,
-        command=(*_prefect(), "server", "start", "--host", HOST, "--port", str(port)),
+        command=(*_mended_prefect(), "server", "start", "--host", HOST, "--port", str(port)),
         priority=20,
         autostart=True,
         stop_signal="TERM",
@@ -152,6 +152,11 @@ def _worker(project: Path) -> Program:
 
 def _prefect() -> tuple[str, ...]:
     return (sys.executable, "-m", "prefect")
+
+
+def _mended_prefect() -> tuple[str, ...]:
+    """Prefect whose server makes runs from schedules (docs/decisions/0007)."""
+    return (sys.executable, "-m", "deploy.prefect_server")
 
 
 def _fingerprint(text: str, variables: Mapping[str, str], settings: Settings) -> str:

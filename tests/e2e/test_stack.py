@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import time
 
 import sqlalchemy as sa
 
 from seedtest.db.engine import create_engine
 from tests.e2e.conftest import LAST_DAY, PLAN, Running
+from tests.prefect_requests import ask
 
 PREFECT = (sys.executable, "-m", "prefect")
 PARAMETERS = ("--param", "dry_run=true", "--param", f"date={LAST_DAY}")
@@ -38,6 +40,23 @@ def test_a_run_that_fails_is_no_success_and_says_why(night: Running) -> None:
     assert not final.completed
     assert f"KPIs of {PLAN.users} learners could not be computed" in (final.message or "")
     assert night.run("nightly", date=str(LAST_DAY)).completed
+
+
+SCHEDULED = {"aggregate-features-daily", "compute-daily-kpis", "mirt-calibrate"}
+
+
+def test_the_schedules_make_runs(night: Running) -> None:
+    api = night.prefect_api_url
+    names = {one["id"]: one["name"] for one in ask("POST", f"{api}/deployments/filter", {})}
+    to_come = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    # The scheduler looks at new schedules every few seconds, and at all of them every minute.
+    patience = time.monotonic() + 90
+    found: set[str] = set()
+    while not found >= SCHEDULED:
+        assert time.monotonic() < patience, f"only these have runs to come: {found}"
+        time.sleep(1)
+        runs = ask("POST", f"{api}/flow_runs/filter", to_come)
+        found = {names[run["deployment_id"]] for run in runs if run["auto_scheduled"]}
 
 
 def test_prefects_own_command_runs_a_deployment(night: Running) -> None:

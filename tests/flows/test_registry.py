@@ -9,6 +9,10 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from ruamel.yaml import YAML
 
+from deploy.environment import load_environment
+from deploy.registry import FILE, read_registry, registry_variables
+from k8s.job_template import job_template
+
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRY: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")
 DEPLOYMENTS: dict[str, dict[str, Any]] = {d["name"]: d for d in REGISTRY["deployments"]}
@@ -18,6 +22,14 @@ CRONS = {
     "mirt-calibrate": "0 3 * * *",
     "nightly": None,
 }
+# Requests and limits of CPU and memory, and the deadline.
+RESOURCES = {
+    "compute-daily-kpis": ("100m", "256Mi", "500m", "512Mi", 7200),
+    "aggregate-features-daily": ("200m", "512Mi", "1", "1Gi", 7200),
+    "mirt-calibrate": ("500m", "1Gi", "2", "2Gi", 7200),
+    "nightly": ("1", "2Gi", "2", "4Gi", 14_400),
+}
+VARIABLES = ("cpu_request", "memory_request", "cpu_limit", "memory_limit", "active_deadline_seconds")
 RETRIES = {"compute-daily-kpis": 1, "aggregate-features-daily": 1, "mirt-calibrate": 1, "nightly": 0}
 
 each = pytest.mark.parametrize("name", sorted(CRONS))
@@ -53,6 +65,36 @@ def test_the_flow_has_its_deployments_name_and_retries(name: str) -> None:
 @each
 def test_no_two_runs_of_a_deployment_overlap(name: str) -> None:
     assert DEPLOYMENTS[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+
+
+@each
+def test_each_run_has_the_contracts_resources_and_deadline(name: str) -> None:
+    variables = DEPLOYMENTS[name]["work_pool"]["job_variables"]
+    assert tuple(variables[variable] for variable in VARIABLES) == RESOURCES[name]
+    assert variables["name"] == name
+
+
+@each
+def test_a_job_gets_only_variables_that_its_template_knows(name: str) -> None:
+    known = job_template("kubernetes", "prod")["variables"]["properties"]
+    assert set(DEPLOYMENTS[name]["work_pool"]["job_variables"]) <= set(known)
+
+
+@pytest.mark.parametrize("environment", ["local", "staging", "prod"])
+def test_every_environment_fills_in_the_whole_registry(environment: str) -> None:
+    variables = registry_variables(load_environment(environment), "0123abc", ROOT)
+    registry = read_registry(ROOT / FILE, variables)
+    assert {deployment.name for deployment in registry.deployments} == set(CRONS)
+    assert "{{" not in registry.model_dump_json(include={"deployments", "pull"})
+    for deployment in registry.deployments:
+        assert deployment.version == "0123abc"
+        assert deployment.work_pool.name == load_environment(environment).batch_pool
+
+
+@each
+def test_every_deployment_says_what_it_is_for(name: str) -> None:
+    assert DEPLOYMENTS[name]["description"].endswith(".")
+    assert DEPLOYMENTS[name]["tags"]
 
 
 @each

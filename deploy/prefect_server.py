@@ -1,0 +1,29 @@
+"""`prefect`, with its server's scheduler mended for SQLAlchemy 2.1; the embedded stack's server runs by it.
+
+Prefect 3.8's scheduler inserts runs from dictionaries that also hold their `state`, and leaves that key to be
+ignored. SQLAlchemy 2.1 takes it for an assignment to the hybrid property `FlowRun.state`, finds no way to
+translate it, and refuses: no schedule ever makes a run. See docs/decisions/0007.
+"""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from prefect.cli import app
+from prefect.server.database.orm_models import FlowRun
+from sqlalchemy.ext.hybrid import hybrid_property
+
+
+def _assigns_nothing(cls: type[FlowRun], mapping: Mapping[str, object], value: object) -> None:
+    """Let a bulk insert leave the state out; the scheduler writes it to a table of its own."""
+
+
+def mend_scheduler() -> None:
+    """Tell SQLAlchemy what `state` in a bulk insert of runs means."""
+    state = sa.inspect(FlowRun).all_orm_descriptors["state"]
+    if isinstance(state, hybrid_property):
+        state.bulk_dml_setter = _assigns_nothing
+
+
+if __name__ == "__main__":
+    mend_scheduler()
+    app()

@@ -1,0 +1,81 @@
+"""The cluster's side of a deployment, as far as it goes without a cluster."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from deploy.environment import ROOT, load_environment
+from deploy.images import IMAGES, deploy_images
+from deploy.manifests import deploy_manifests, rendered
+from seedtest.errors import ConfigurationError
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+STAGING = load_environment("staging")
+
+needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+
+
+def files_of_overlays() -> set[Path]:
+    return set((ROOT / "k8s").rglob("*")) | set(ROOT.glob(".deploy-*"))
+
+
+@needs_kubectl
+@pytest.mark.parametrize("name", ["staging", "prod"])
+def test_every_image_of_ours_is_tagged_by_the_sha(name: str) -> None:
+    environment = load_environment(name)
+    assert environment.cluster is not None
+    assert environment.images is not None
+    before = files_of_overlays()
+    manifests = rendered(environment.cluster, environment.images, ROOT, SHA)
+    assert files_of_overlays() == before
+    assert "not-deployed" not in manifests
+    kinds = {document["kind"] for document in YAML(typ="safe", pure=True).load_all(manifests)}
+    assert {"Namespace", "Deployment"} <= kinds
+    for image in IMAGES:
+        if image.name in manifests:
+            assert image.reference(environment.images, SHA) in manifests
+
+
+@needs_kubectl
+def test_a_context_that_kubectl_does_not_know_stops_the_deployment() -> None:
+    with pytest.raises(ConfigurationError, match=r"context .* does not exist"):
+        deploy_manifests(STAGING, ROOT, SHA, dry_run=True)
+
+
+def test_the_targets_of_the_images_are_those_of_the_dockerfile() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    for image in IMAGES:
+        assert f" AS {image.target}\n" in text
+
+
+def test_missing_programs_stop_the_deployment_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"images needs docker or podman.*SKIP=images"):
+        deploy_images(STAGING, ROOT, SHA, dry_run=True)
+    with pytest.raises(ConfigurationError, match=r"manifests needs kubectl.*SKIP=manifests"):
+        deploy_manifests(STAGING, ROOT, SHA, dry_run=True)
+
+
+def test_the_embedded_stack_has_neither_images_nor_manifests() -> None:
+    local = load_environment("local")
+    assert deploy_images(local, ROOT, SHA, dry_run=False) == ()
+    assert deploy_manifests(local, ROOT, SHA, dry_run=False) == ()
+
+
+def test_make_says_what_it_deploys() -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    said = subprocess.run(
+        ["make", "--dry-run", "deploy", "ENV=staging", "DRY_RUN=1", "SHA=0123abc", "SKIP=images"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    command = " ".join(said.replace("\\\n", " ").split())
+    assert '-m deploy --env "staging" --dry-run --sha "0123abc" --skip "images"' in command
