@@ -99,8 +99,10 @@ class Scorer:
         start, code = np.empty(2, dtype=np.int64), np.empty(item.size, dtype=np.int32)
         self._row_of_one(item, verdict, start, code)
         n = int(start[1])
+        if n == 0:
+            return AbilityEstimate(np.nan, np.nan, 0)
         if self.method is ScoringMethod.EAP:
-            grid, theta, se = self._grid, np.full(1, np.nan), np.full(1, np.nan)
+            grid, theta, se = self._grid, np.empty(1), np.empty(1)
             # The loop that scores many learners, called for one: the same code gives the same bits.
             self._eap(start, code, FIRST, self._table, grid.nodes, grid.log_weights, theta, se)
             if not se[0] < NARROWEST_SD_STEPS * grid.step:
