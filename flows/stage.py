@@ -11,6 +11,7 @@ from prefect import Flow, flow
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import LoggingAdapter, flow_run_logger
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_LOGGING_LEVEL
 from pydantic import BaseModel, Field
 from sqlalchemy.engine import Connection, Engine
 
@@ -133,3 +134,5 @@ class _WithoutTraceback(logging.Filter):
 
 for _name in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(_name).addFilter(_WithoutTraceback())
+# Prefect gives the core's loggers its handler, and leaves them at the root's level: warnings only.
+logging.getLogger("seedtest").setLevel(PREFECT_LOGGING_LEVEL.value())
