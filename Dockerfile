@@ -39,7 +39,7 @@ FROM packages AS application
 COPY . .
 RUN --mount=type=secret,id=uv,target=/etc/uv/uv.toml --mount=type=cache,target=/root/.cache/uv \
     uv pip install -q --no-deps --python /opt/venv/bin/python --target /opt/seedtest . && \
-    cp pyproject.toml /opt/seedtest/ && \
+    cp -r pyproject.toml environments /opt/seedtest/ && \
     /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/seedtest
 # Kernels are kept for one type of processor. A cluster's nodes are of several, and none is the builder's:
 # this is the common ground of all that a cloud rents out (AVX2, FMA).

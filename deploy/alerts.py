@@ -148,7 +148,10 @@ def _by_deadline(registry: Registry) -> dict[int, list[str]]:
 
 
 def _automation(name: str, why: str, trigger: EventTrigger, *actions: ActionTypes) -> AutomationCore:
-    return AutomationCore(name=PREFIX + name, description=why, trigger=trigger, actions=[*actions])
+    # Said, not left to the default: what is left unset is not sent, and a paused one stays so.
+    return AutomationCore(
+        name=PREFIX + name, description=why, enabled=True, trigger=trigger, actions=[*actions]
+    )
 
 
 def _when(events: set[str], labels: dict[str, str] | None = None, *, related: dict[str, Any]) -> EventTrigger:

@@ -147,6 +147,15 @@ def test_an_automation_that_the_code_does_not_have_is_removed(
     assert len(client.read_automations_by_name("theirs")) == 1
 
 
+def test_a_paused_automation_is_resumed_once(project: Project, client: SyncPrefectClient) -> None:
+    paused = next(iter(our_automations(client).values()))
+    client.pause_automation(paused.id)
+    (change,) = project.deploy()
+    assert "enabled" in change
+    assert all(one.enabled for one in our_automations(client).values())
+    assert project.deploy() == []
+
+
 def test_a_server_of_another_environment_is_refused(project: Project, client: SyncPrefectClient) -> None:
     before = state_of(client)
     with pytest.raises(ConfigurationError, match="is the one of staging, not of prod"):

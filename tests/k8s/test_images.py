@@ -40,6 +40,8 @@ def test_only_what_is_named_gets_into_the_build() -> None:
         "!seedtest",
         "!flows",
         "!blocks",
+        "!deploy",
+        "!environments",
         "!reports",
     }
 
