@@ -199,7 +199,7 @@ class _Run:
                 verdict = judge(sample.responses.item_ids, sample.n, sweep, em)
                 if verdict.keep.all():
                     covariance = item_covariance(sweep, em, self.errors)
-                    return _Fitted(sample, em, covariance, iterations, n_blocks)
+                    return _Fitted(sample, em, covariance, iterations, n_blocks, self.n_threads)
             logger.info("%d items fail after the fit; fitting the others again", len(verdict.exclusions))
             sample = _without(sample, em, verdict.keep, verdict.exclusions)
 
@@ -213,6 +213,7 @@ class _Fitted:
     covariance: ItemCovariance
     n_iterations: int
     n_blocks: int
+    n_threads: int
 
     def calibration(self, wishes: Wishes, users_out: tuple[Exclusion, ...]) -> Calibration:
         responses, em, design = self.sample.responses, self.em, self.sample.design
@@ -223,7 +224,7 @@ class _Fitted:
             model=str(wishes.model),
             item_models=tuple(str(model) for model in design.models),
             items=items,
-            abilities=_abilities(responses, Scorer(items, prior)),
+            abilities=_abilities(responses, Scorer(items, prior), self.n_threads),
             exclusions=self.sample.exclusions + users_out,
             prior=prior,
             loglik=loglik,
@@ -269,10 +270,10 @@ def _users_out(responses: AnyResponses, calibrated: AnyResponses) -> tuple[Exclu
     return ()
 
 
-def _abilities(responses: AnyResponses, scorer: Scorer) -> Abilities:
+def _abilities(responses: AnyResponses, scorer: Scorer, n_threads: int) -> Abilities:
     if isinstance(responses, StoredResponses):
         return Abilities((), np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
-    scores = scorer.rows(Rows(responses.start, responses.code))
+    scores = scorer.rows(Rows(responses.start, responses.code), n_threads)
     return Abilities(responses.user_ids, scores.theta, scores.se, scores.n)
 
 

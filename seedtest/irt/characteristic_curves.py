@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.optimize import least_squares
 from scipy.special import expit
 
 from seedtest.irt.parameters import FloatArray, ItemParameters
@@ -83,6 +82,9 @@ def link_curves(
 
     def jacobian(point: FloatArray) -> FloatArray:
         return parts(point)[1:].T
+
+    # A fit needs it only here, and importing it takes 15 MB and a third of a second.
+    from scipy.optimize import least_squares  # noqa: PLC0415 - see above
 
     found = least_squares(
         residuals,
