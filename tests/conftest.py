@@ -28,7 +28,7 @@ Address = Callable[[str], str]
 
 
 # Folders whose tests share a Prefect server, or a whole stack: each stays with one of several processes.
-SHARING = ("flows", "e2e", "local", "irt_service", "blocks")
+SHARING = ("flows", "e2e", "local", "irt_service", "blocks", "deploy")
 
 
 class FolderScheduling(LoadScopeScheduling):
