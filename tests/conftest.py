@@ -124,6 +124,14 @@ def _administer(address: Address, *statements: str) -> None:
     engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def prefect_database(debian: Address) -> str:
+    """An empty database for a Prefect server on PostgreSQL, as it runs in a cluster."""
+    name = f"prefect_{next(_numbers)}"
+    _administer(debian, f"CREATE DATABASE {name}")
+    return debian(name).replace("postgresql://", "postgresql+asyncpg://")
+
+
 _templates: set[str] = set()
 
 

@@ -12,7 +12,6 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Crashed, Failed, Pending, Running
 
-from tests.conftest import Address
 from tests.deploy.conftest import prefect_server, save_block
 from tests.deploy.projects import Project
 
@@ -30,10 +29,9 @@ notification_block: custom-webhook/alerts
 
 
 @pytest.fixture(scope="module")
-def api_url(tmp_path_factory: pytest.TempPathFactory, debian: Address) -> Iterator[str]:
+def api_url(tmp_path_factory: pytest.TempPathFactory, prefect_database: str) -> Iterator[str]:
     """A server on PostgreSQL, as in a cluster: SQLite's locks make alerts come late."""
-    database = debian("postgres").replace("postgresql://", "postgresql+asyncpg://")
-    with prefect_server(tmp_path_factory.mktemp("prefect"), database) as url:
+    with prefect_server(tmp_path_factory.mktemp("prefect"), prefect_database) as url:
         yield url
 
 

@@ -18,7 +18,6 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.states import Pending, Running
 
 from deploy.automations import our_automations
-from tests.conftest import Address
 from tests.deploy.conftest import prefect_server
 from tests.deploy.projects import Project
 
@@ -66,10 +65,9 @@ ENTRY = """
 
 
 @pytest.fixture(scope="module")
-def api_url(tmp_path_factory: pytest.TempPathFactory, debian: Address) -> Iterator[str]:
+def api_url(tmp_path_factory: pytest.TempPathFactory, prefect_database: str) -> Iterator[str]:
     """A server on PostgreSQL, as in a cluster."""
-    database = debian("template1").replace("postgresql://", "postgresql+asyncpg://")
-    with prefect_server(tmp_path_factory.mktemp("prefect"), database) as url:
+    with prefect_server(tmp_path_factory.mktemp("prefect"), prefect_database) as url:
         yield url
 
 

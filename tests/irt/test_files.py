@@ -84,10 +84,14 @@ def test_memory_is_bounded_however_large_the_row_groups(tmp_path: Path) -> None:
         item_id=pl.format("item number {}", pl.col("row") % 1000),
         correct=pl.col("row") % 3 == 0,
     ).sink_parquet(path, row_group_size=n)
+    small = tmp_path / "small.parquet"
+    FRAME.write_parquet(small)
     code = (
         "import pathlib; from seedtest.irt import StoredResponses\n"
         "status = pathlib.Path('/proc/self/status')\n"
         "def peak_mb(): return int(status.read_text().split('VmHWM:')[1].split()[0]) / 1000\n"
+        # A first, small file brings in the libraries: the peak then tells of reading alone.
+        f"with StoredResponses.read(pathlib.Path({str(small)!r})): pass\n"
         "before = peak_mb()\n"
         f"path = pathlib.Path({str(path)!r})\n"
         "with StoredResponses.read(path, memory_mb=100) as stored: print(len(stored))\n"
@@ -98,7 +102,7 @@ def test_memory_is_bounded_however_large_the_row_groups(tmp_path: Path) -> None:
     ).stdout.split()
     assert int(done[0]) == n
     # The answers alone are 0.6 GB as text; 300,000 ids stay in memory while they are read.
-    assert float(done[1]) < 400
+    assert float(done[1]) < 300
 
 
 @pytest.mark.parametrize("verdict", [pl.Boolean, pl.Int64, pl.Float64])
