@@ -10,7 +10,7 @@ from seedtest.local.say import Say
 
 # Lines come in batches from several processes: older ones may arrive after newer ones.
 _LATENESS = timedelta(seconds=30)
-_LAST_LINES_PATIENCE_SECS = 3.0
+_LAST_LINES_PATIENCE_SECS = 10.0
 _PAUSE_SECS = 0.25
 # What Prefect's engine logs last, unless the run's process was ended from outside.
 _LAST_MESSAGE = "Finished in state"
