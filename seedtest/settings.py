@@ -13,6 +13,9 @@ Model = Literal["Rasch", "1PL", "2PL", "3PL"]
 Repeats = Literal["first", "latest", "all"]
 LinkingName = Literal["mean-sigma", "mean-mean", "haebara", "stocking-lord", "fixed"]
 EngineName = Literal["embedded", "http"]
+ReportFormat = Literal["html", "pdf", "html,pdf"]
+ReportRenderer = Literal["embedded", "quarto"]
+Language = Literal["ko", "en"]
 
 
 class Settings(BaseSettings):
@@ -109,6 +112,74 @@ class Settings(BaseSettings):
         7, ge=1, description="Days up to yesterday for which topic features are recomputed"
     )
     ability_retention_days: int = Field(400, ge=1, description="Days that the history of abilities is kept")
+
+    enable_irt_online_update: bool = Field(
+        default=False, description="Whether the session hook asks for a new θ after a session"
+    )
+    theta_api_url: str = Field(
+        "http://seedtest-api.seedtest.svc.cluster.local:80",
+        description="Address of the θ API, as the session hook and the commands reach it",
+    )
+    theta_hook_timeout_secs: float = Field(
+        2.0, gt=0, description="Seconds after which the session hook gives up"
+    )
+    theta_lookback_days: int = Field(30, ge=1, description="Days of answers behind a θ after a session")
+    theta_max_attempts: int = Field(
+        5, ge=1, description="Tries of a session's θ before its request is parked with the reason"
+    )
+    theta_batch_size: int = Field(
+        500, ge=1, description="Requests that the θ flow works on in one transaction"
+    )
+    jwks_url: str | None = Field(None, description="Key set of the tokens' issuer, asked for by key id")
+    jwt_public_key: str | None = Field(
+        None, description="RSA public key (PEM) of the tokens, where there is no key set"
+    )
+    jwt_aud: str = Field("seedtest-api", description="Audience that a token must be for")
+    jwt_iss: str | None = Field(
+        None, description="Issuer that a token must come from; unset: all are refused"
+    )
+    jwt_leeway_secs: float = Field(
+        30.0, ge=0, le=300, description="Seconds by which an issuer's clock may be off"
+    )
+    jwks_cache_secs: float = Field(300.0, gt=0, description="Seconds that a key set counts as fresh")
+    webhook_secret: SecretStr | None = Field(
+        None, description="Secret of the webhooks' signatures; two, split by a comma, while it is rotated"
+    )
+    webhook_tolerance_secs: float = Field(
+        300.0, gt=0, description="Seconds that a webhook's signature is valid, before and after its timestamp"
+    )
+    api_max_body_kb: int = Field(64, ge=1, description="Largest body in kB that the θ API takes")
+    api_timeout_secs: float = Field(10.0, gt=0, description="Seconds that the θ API works on one request")
+    api_rate_limit: str = Field(
+        "12000/minute", description="Requests of one caller that the θ API serves, webhooks apart"
+    )
+    api_webhook_rate_limit: str = Field(
+        "60000/minute", description="Webhooks of one caller that the θ API accepts"
+    )
+    api_db_connections: int = Field(
+        10, ge=1, description="Connections to PostgreSQL that one process of the θ API keeps"
+    )
+
+    s3_bucket: str = Field("seedtest-reports", description="Bucket of the reports")
+    aws_region: str = Field("ap-northeast-2", description="Region of the bucket")
+    s3_endpoint_url: str | None = Field(
+        None, description="Address of the object store; unset: Amazon's, or the embedded stack's own"
+    )
+    report_format: ReportFormat = Field("html,pdf", description="Formats of a report: html, pdf or html,pdf")
+    report_language: Language = Field(
+        "ko", description="Language of the reports of learners who chose none: ko or en"
+    )
+    report_renderer: ReportRenderer = Field(
+        "embedded",
+        description="What renders reports: embedded (pandoc and typst), or quarto where it is installed",
+    )
+    report_link_base: str | None = Field(
+        None, description="What links to reports start with; unset: the S3 console's address of the bucket"
+    )
+    report_chunk_size: int = Field(50, ge=1, description="Learners that one task of the report flow renders")
+    report_processes: int | None = Field(
+        None, ge=1, description="Processes that render reports; unset: as many as there are processors"
+    )
 
     @field_validator("database_url")
     @classmethod

@@ -15,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -300,6 +301,23 @@ class ThetaRequest(Base):
     )
 
 
+class ThetaDrain(Base):
+    """The generation of drains that is open: whoever asks for a θ belongs to it until a run closes it.
+
+    One row. All requests of a generation trigger one run, whose idempotency key is the generation.
+    """
+
+    __tablename__ = "theta_drain"
+
+    id: Mapped[int] = mapped_column(
+        SmallInteger, primary_key=True, autoincrement=False, server_default=text("1")
+    )
+    generation: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
+    opened_at: Mapped[dt.datetime] = now()
+
+    __table_args__ = (CheckConstraint("id = 1", name="id"),)
+
+
 class ReportArtifact(Base):
     """A rendered weekly report and where it lies."""
 
@@ -318,6 +336,39 @@ class ReportArtifact(Base):
         CheckConstraint("format IN ('html', 'pdf')", name="format"),
         Index("ix_report_artifacts_generated_at", "generated_at"),
     )
+
+
+class ReportRender(Base):
+    """What a stored report was rendered from: a rerun renders only what another hash belongs to."""
+
+    __tablename__ = "report_render"
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    week_start: Mapped[dt.date] = mapped_column(primary_key=True)
+    format: Mapped[str] = mapped_column(primary_key=True)
+    content_hash: Mapped[str]
+    language: Mapped[str]
+    rendered_at: Mapped[dt.datetime] = now()
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["user_id", "week_start", "format"],
+            ["report_artifacts.user_id", "report_artifacts.week_start", "report_artifacts.format"],
+            ondelete="CASCADE",
+        ),
+    )
+
+
+class ReportPreference(Base):
+    """The language that a learner chose for the reports; without a row REPORT_LANGUAGE decides."""
+
+    __tablename__ = "report_preference"
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    language: Mapped[str]
+    updated_at: Mapped[dt.datetime] = now()
+
+    __table_args__ = (CheckConstraint("language IN ('ko', 'en')", name="language"),)
 
 
 SOURCE_TABLES = tuple(table for table in Base.metadata.sorted_tables if table.info == SOURCE)

@@ -10,11 +10,11 @@ from types import FrameType
 
 from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
-from seedtest.local.say import Say
 from seedtest.local.stopping import down
 from seedtest.local.supervision.control import ProcessInfo, Supervisor
 from seedtest.local.supervision.logs import NewLines, tail
 from seedtest.local.supervision.programs import WORKER
+from seedtest.say import Say
 from seedtest.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from ruamel.yaml.error import YAMLError
 from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
 from seedtest.local.plan import POOL
-from seedtest.local.prefect_client.api import PrefectApi
-from seedtest.local.prefect_client.models import Deployment
-from seedtest.local.say import Say
 from seedtest.local.supervision.logs import tail
+from seedtest.prefect_client.api import PrefectApi
+from seedtest.prefect_client.models import Deployment
+from seedtest.say import Say
 from seedtest.version import code_version
 
 _PREFECT_YAML = "prefect.yaml"

@@ -8,10 +8,10 @@ import psutil
 
 from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
-from seedtest.local.prefect_client.api import PrefectApi
 from seedtest.local.repair import close_runs
-from seedtest.local.say import Say
 from seedtest.local.supervision.processes import marked_processes
+from seedtest.prefect_client.api import PrefectApi
+from seedtest.say import Say
 
 logger = logging.getLogger(__name__)
 

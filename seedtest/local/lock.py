@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from seedtest.local.folder import StackFolder
-from seedtest.local.say import Say
+from seedtest.say import Say
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from seedtest.local.ports import HOST
 from seedtest.local.postgres.account import current_account
 from seedtest.local.postgres.placement import place_sockets
 from seedtest.local.postgres.server import EmbeddedPostgres, PreparedPostgres
-from seedtest.local.say import Say
 from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER, Program, configuration
+from seedtest.say import Say
 from seedtest.settings import Settings
 
 POOL = "seedtest-local"

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from seedtest.local.prefect_client.api import PrefectApi
-from seedtest.local.prefect_client.models import ACTIVE_STATES, FlowRun, StateType
-from seedtest.local.say import Say
+from seedtest.prefect_client.api import PrefectApi
+from seedtest.prefect_client.models import ACTIVE_STATES, FlowRun, StateType
+from seedtest.say import Say
 
 _STOPPED = "The stack was stopped while this run was going."
 _OVERDUE = "Skipped: it was due while the stack was down, and a later run of the deployment makes up for it."

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seedtest.errors import StackError
-from seedtest.local.prefect_client.api import PrefectApi
-from seedtest.local.prefect_client.following import LogFollower
-from seedtest.local.prefect_client.models import (
+from seedtest.prefect_client.api import PrefectApi
+from seedtest.prefect_client.following import LogFollower
+from seedtest.prefect_client.models import (
     ACTIVE_STATES,
     UNFINISHED_STATES,
     Deployment,
     FlowRun,
     StateType,
 )
-from seedtest.local.prefect_client.parameters import read_parameters
-from seedtest.local.say import Say
+from seedtest.prefect_client.parameters import read_parameters
+from seedtest.say import Say
 
 _POLL_SECS = 0.5
 # A worker polls every second on the embedded stack, every ten by Prefect's default.

@@ -14,9 +14,7 @@ from seedtest.local.folder import StackFolder, make_empty_folder
 from seedtest.local.lock import stack_lock
 from seedtest.local.plan import POOL, POOL_TYPE, Plan, PrefectServer, make_plan
 from seedtest.local.ports import chosen_port, require_free
-from seedtest.local.prefect_client.api import PrefectApi
 from seedtest.local.repair import close_dead_runs, skip_overdue_runs
-from seedtest.local.say import Say
 from seedtest.local.state import StackState, load_state, save_state
 from seedtest.local.stopping import GRACE_SECS, shut_down
 from seedtest.local.supervision.control import Supervisor
@@ -28,6 +26,8 @@ from seedtest.local.supervision.waiting import (
     wait_for_server,
     wait_for_worker,
 )
+from seedtest.prefect_client.api import PrefectApi
+from seedtest.say import Say
 from seedtest.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from seedtest.local.draining import close_stopped_runs, let_runs_finish
 from seedtest.local.folder import StackFolder
 from seedtest.local.lock import stack_lock
 from seedtest.local.postgres.placement import remove_data, remove_sockets
-from seedtest.local.say import Say
 from seedtest.local.supervision.control import Supervisor
 from seedtest.local.supervision.orphans import stop_orphans
 from seedtest.local.supervision.programs import WORKER
+from seedtest.say import Say
 from seedtest.settings import Settings
 
 logger = logging.getLogger(__name__)

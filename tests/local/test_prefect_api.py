@@ -12,11 +12,11 @@ import pytest
 
 from seedtest.errors import StackError
 from seedtest.local.addresses import prefect_api_url
-from seedtest.local.prefect_client.api import PrefectApi
-from seedtest.local.prefect_client.models import UNFINISHED_STATES, Deployment, ParameterSchema, StateType
-from seedtest.local.prefect_client.parameters import read_parameters
 from seedtest.local.runs import run_deployment
 from seedtest.local.supervision.programs import SERVER
+from seedtest.prefect_client.api import PrefectApi
+from seedtest.prefect_client.models import UNFINISHED_STATES, Deployment, ParameterSchema, StateType
+from seedtest.prefect_client.parameters import read_parameters
 from tests.local.conftest import Stack, free_port
 from tests.prefect_requests import ask
 

@@ -25,11 +25,11 @@ from seedtest.local.addresses import database_url, prefect_api_url
 from seedtest.local.plan import POOL
 from seedtest.local.ports import DEFAULT_PORT, chosen_port
 from seedtest.local.postgres import EmbeddedPostgres
-from seedtest.local.prefect_client.api import PrefectApi
-from seedtest.local.prefect_client.models import State, StateType
 from seedtest.local.status import render, status
 from seedtest.local.supervision.processes import is_alive, marked_processes
 from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER
+from seedtest.prefect_client.api import PrefectApi
+from seedtest.prefect_client.models import State, StateType
 from seedtest.settings import Settings
 from tests.local.conftest import Stack, free_port, make_stack
 from tests.prefect_requests import ask

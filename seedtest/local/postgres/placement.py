@@ -15,7 +15,7 @@ from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder, make_writable_folder
 from seedtest.local.postgres.account import Account
 from seedtest.local.postgres.binaries import SYSTEM_DATA
-from seedtest.local.say import Say
+from seedtest.say import Say
 
 # The shortest limit of a socket's path (macOS; Linux: 107), less the longest name made in the folder:
 # supervisord binds to a name with its pid first.

@@ -31,9 +31,9 @@ from seedtest.local.postgres.placement import (
     socket_folder,
 )
 from seedtest.local.postgres.postmaster import clear_stale_locks, find_postmaster
-from seedtest.local.say import Say, silent
 from seedtest.local.supervision.logs import tail
 from seedtest.local.supervision.processes import stop_processes
+from seedtest.say import Say, silent
 
 SUPERUSER = "postgres"
 DATABASE = "seedtest"

@@ -15,9 +15,9 @@ from seedtest.errors import StackError
 from seedtest.local.addresses import database_url, prefect_api_url
 from seedtest.local.folder import StackFolder
 from seedtest.local.postgres.placement import data_folder
-from seedtest.local.prefect_client.api import PrefectApi
-from seedtest.local.prefect_client.models import FlowRun
 from seedtest.local.supervision.control import Supervisor
+from seedtest.prefect_client.api import PrefectApi
+from seedtest.prefect_client.models import FlowRun
 from seedtest.settings import Settings
 
 _N_RUNS = 10

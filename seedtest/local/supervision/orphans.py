@@ -9,8 +9,8 @@ from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
 from seedtest.local.postgres.placement import data_folder
 from seedtest.local.postgres.postmaster import find_postmaster
-from seedtest.local.say import Say
 from seedtest.local.supervision.processes import MARKER, marked_processes, stop_processes
+from seedtest.say import Say
 
 _PATIENCE_SECS = 10.0
 _POSTGRES_PATIENCE_SECS = 60.0

@@ -7,10 +7,10 @@ from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
 from seedtest.local.ports import HOST, holder, is_free, listens
 from seedtest.local.postgres.server import EmbeddedPostgres
-from seedtest.local.prefect_client.api import PrefectApi
 from seedtest.local.supervision.control import ProcessInfo, Supervisor
 from seedtest.local.supervision.logs import tail
 from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER
+from seedtest.prefect_client.api import PrefectApi
 
 _PATIENCE_SECS = 180.0
 _PAUSE_SECS = 0.1

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 
 from seedtest.errors import StackError
-from seedtest.local.prefect_client.models import Deployment
+from seedtest.prefect_client.models import Deployment
 
 _Schema = Mapping[str, object]
 

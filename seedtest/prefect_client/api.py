@@ -9,9 +9,9 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 from seedtest.errors import StackError
-from seedtest.local.prefect_client.http import PrefectHttp, detail
-from seedtest.local.prefect_client.models import Deployment, FlowRun, LogLine, StateType, Worker, WorkPool
-from seedtest.local.say import Say, silent
+from seedtest.prefect_client.http import PrefectHttp, detail
+from seedtest.prefect_client.models import Deployment, FlowRun, LogLine, StateType, Worker, WorkPool
+from seedtest.say import Say, silent
 
 PATIENCE_SECS = 120.0
 

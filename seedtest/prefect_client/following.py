@@ -4,9 +4,9 @@ import logging
 import time
 from datetime import datetime, timedelta
 
-from seedtest.local.prefect_client.api import PrefectApi
-from seedtest.local.prefect_client.models import LogLine, StateType
-from seedtest.local.say import Say
+from seedtest.prefect_client.api import PrefectApi
+from seedtest.prefect_client.models import LogLine, StateType
+from seedtest.say import Say
 
 # Lines come in batches from several processes: older ones may arrive after newer ones.
 _LATENESS = timedelta(seconds=30)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from seedtest.errors import StackError
-from seedtest.local.say import Say
+from seedtest.say import Say
 
 _REQUEST_TIMEOUT_SECS = 30.0
 # Prefect's own limit of a page.
