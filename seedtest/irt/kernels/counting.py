@@ -60,7 +60,10 @@ def item_counts(code, counts):
 @compiled
 def mark_accompanied(start, code, considered, accompanied):
     """Mark items whose learner answered another of the items considered as well; rows are sorted."""
+    unmarked = accompanied.size - np.count_nonzero(accompanied)
     for row in range(start.size - 1):
+        if unmarked == 0:
+            return
         breadth, previous = 0, -1
         for j in range(start[row], start[row + 1]):
             item = code[j] >> 1
@@ -69,13 +72,20 @@ def mark_accompanied(start, code, considered, accompanied):
                 previous = item
         if breadth > 1:
             for j in range(start[row], start[row + 1]):
+                unmarked -= not accompanied[code[j] >> 1]
                 accompanied[code[j] >> 1] = True
 
 
 @compiled
 def join_blocks(start, code, parent):
     """Union–find over items: two items with a common learner are in one block, (n_items,) in place."""
+    n_blocks = 0
+    for item in range(parent.size):
+        n_blocks += parent[item] == item
     for row in range(start.size - 1):
+        # Nearly always all items are one block long before the last row.
+        if n_blocks == 1:
+            break
         root = -1
         for j in range(start[row], start[row + 1]):
             other = code[j] >> 1
@@ -88,6 +98,7 @@ def join_blocks(start, code, parent):
                 low, high = min(root, other), max(root, other)
                 parent[high] = low
                 root = low
+                n_blocks -= 1
     for item in range(parent.size):
         root = item
         while parent[root] != root:
