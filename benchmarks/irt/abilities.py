@@ -36,6 +36,7 @@ def _scorer(cohort: Cohort) -> Scorer:
 
 def _one_by_one(scorer: Scorer, cohort: Cohort) -> None:
     at = np.random.default_rng(3).choice(cohort.size.n_items, N_ANSWERS, replace=False)
-    item_ids, verdicts = [cohort.item_ids[item] for item in at], [bool(item % 2) for item in at]
+    known = cohort.item_ids
+    item_ids, verdicts = [known[item] for item in at], [bool(item % 2) for item in at]
     for _ in range(CALLS):
         scorer.one(item_ids, verdicts)

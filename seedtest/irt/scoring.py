@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 import polars as pl
@@ -91,8 +92,8 @@ class Scorer:
 
         Answers to items without parameters do not count; without any that counts: NaN, NaN, 0.
         """
-        position = self._position.get
-        item = np.array([position(item_id, -1) for item_id in item_ids], dtype=np.int32)
+        positions = map(self._position.get, item_ids, repeat(-1))
+        item = np.fromiter(positions, np.int32, len(item_ids))
         verdict = np.asarray(correct, dtype=np.bool_)
         if item.shape != verdict.shape:
             raise DataError(f"{item.size} items and {verdict.size} verdicts; every answer needs both.")
