@@ -143,10 +143,19 @@ class Rivals:
 
 
 def _install(python: Path) -> None:
+    """Make an environment of their own for PyPI's rivals; where that fails uv says why, and they are absent."""
     uv = Path(sys.executable).parent / "uv"
-    if not python.exists():
-        subprocess.run([uv, "venv", "-q", "--python", sys.executable, python.parents[1]], check=True)
-    subprocess.run([uv, "pip", "install", "-q", "--python", python, *PACKAGES.values()], check=True)
+    # As scripts/setup does: an index behind a company's own certificate is trusted as the system trusts it.
+    environment = {**os.environ, "UV_SYSTEM_CERTS": "1"}
+    made = python.exists() or _runs(
+        [uv, "venv", "-q", "--python", sys.executable, python.parents[1]], environment
+    )
+    if made:
+        _runs([uv, "pip", "install", "-q", "--python", python, *PACKAGES.values()], environment)
+
+
+def _runs(command: Sequence[str | Path], environment: dict[str, str]) -> bool:
+    return subprocess.run(command, check=False, env=environment).returncode == 0
 
 
 def _r_check(library: Path | None) -> str:
