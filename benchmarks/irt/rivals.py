@@ -143,7 +143,7 @@ class Rivals:
 
 
 def _install(python: Path) -> None:
-    """Make an environment of their own for PyPI's rivals; where that fails uv says why, and they are absent."""
+    """Make an environment for PyPI's rivals; where that fails uv says why, and they are absent."""
     uv = Path(sys.executable).parent / "uv"
     # As scripts/setup does: an index behind a company's own certificate is trusted as the system trusts it.
     environment = {**os.environ, "UV_SYSTEM_CERTS": "1"}
