@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def deploy_deployments(
         for deployment in registry.deployments:
             if deployment.name in found:
                 _remove_schedules(deployment, client)
-        _prefect_deploy(root, variables, list(found), str(client.api_url))
+        with _pauses_kept(list(found), client):
+            _prefect_deploy(root, variables, list(found), str(client.api_url))
         _require_equal(_differing(registry, root, client))
     return tuple(change for all_of_one in found.values() for change in all_of_one)
 
@@ -109,6 +111,18 @@ def read_present(name: str, client: SyncPrefectClient) -> DeploymentResponse | N
         return client.read_deployment_by_name(f"{name}/{name}")
     except ObjectNotFound:
         return None
+
+
+@contextmanager
+def _pauses_kept(names: Sequence[str], client: SyncPrefectClient) -> Iterator[None]:
+    """Leave deployments paused that somebody has paused: registering one resumes it."""
+    present = [read_present(name, client) for name in names]
+    paused = [deployment for deployment in present if deployment is not None and deployment.paused]
+    try:
+        yield
+    finally:
+        for deployment in paused:
+            client.pause_deployment(deployment.id)
 
 
 def _remove_schedules(deployment: Deployment, client: SyncPrefectClient) -> None:

@@ -25,7 +25,7 @@ def deploy_manifests(environment: Environment, root: Path, sha: str, *, dry_run:
         return ()
     kubectl = [find_program(STEP, "kubectl"), "--context", environment.cluster.context]
     manifests = rendered(environment.cluster, environment.images, root, sha)
-    found = _changes(kubectl, environment.cluster, manifests, root)
+    found = _changes(kubectl, manifests, root)
     if found and not dry_run:
         run([*kubectl, "apply", "--filename", "-"], root, text=manifests)
     return found
@@ -70,11 +70,13 @@ def _kustomization(cluster: Cluster, images: Images, root: Path, sha: str) -> It
         yield folder
 
 
-def _changes(kubectl: list[str], cluster: Cluster, manifests: str, root: Path) -> tuple[Change, ...]:
-    if not succeeds([*kubectl, "get", "namespace", cluster.namespace], root):
-        # Nothing can be compared in a namespace that is not there; an unreachable cluster says so here.
-        run([*kubectl, "version"], root)
-        return (Change("cluster", f"everything in the new namespace {cluster.namespace} created"),)
+def _changes(kubectl: list[str], manifests: str, root: Path) -> tuple[Change, ...]:
+    documents = YAML(typ="safe", pure=True).load_all(manifests)
+    for namespace in [d["metadata"]["name"] for d in documents if d["kind"] == "Namespace"]:
+        if not succeeds([*kubectl, "get", "namespace", namespace], root):
+            # Nothing can be compared in a namespace that is not there; an unreachable cluster says so here.
+            run([*kubectl, "version"], root)
+            return (Change("cluster", f"everything in the new namespace {namespace} created"),)
     done = run([*kubectl, "diff", "--filename", "-"], root, text=manifests, allowed=(_SAME, _DIFFERENT))
     return tuple(_object_changes(done.stdout))
 

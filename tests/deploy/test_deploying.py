@@ -123,6 +123,21 @@ def test_a_changed_cron_is_the_only_change_of_the_third(project: Project, client
     assert after == before
 
 
+def test_a_deployment_that_somebody_paused_stays_paused(project: Project, client: SyncPrefectClient) -> None:
+    kpis = read_present("compute-daily-kpis", client)
+    assert kpis is not None
+    client.pause_deployment(kpis.id)
+    registry = project.root / FILE
+    committed = registry.read_text()
+    registry.write_text(committed.replace("The six weekly KPIs", "All six weekly KPIs"))
+    assert any(line.startswith("compute-daily-kpis description:") for line in project.deploy())
+    assert client.read_deployment(kpis.id).paused
+    assert str(client.read_deployment(kpis.id).description).startswith("All six")
+    registry.write_text(committed)
+    project.deploy()
+    client.resume_deployment(kpis.id)
+
+
 def test_a_schedule_that_the_file_does_not_have_is_removed(
     project: Project, client: SyncPrefectClient
 ) -> None:

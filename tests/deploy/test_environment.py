@@ -54,7 +54,7 @@ def test_every_field_is_described() -> None:
             {"notification_block": "https://hooks.example/T0/secret"},
             "notification_block: String should match",
         ),
-        ({"cluster": {"context": "c", "overlay": "prod"}}, "cluster.namespace: Field required"),
+        ({"cluster": {"overlay": "prod"}}, "cluster.context: Field required"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_by_its_key(

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -15,11 +16,27 @@ from seedtest.errors import ConfigurationError
 SHA = "0123456789abcdef0123456789abcdef01234567"
 STAGING = load_environment("staging")
 
+SECRET_VARIABLES = (
+    "DATABASE_URL",
+    "R_IRT_INTERNAL_TOKEN",
+    "WEBHOOK_SECRET",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "PREFECT_API_AUTH_STRING",
+)
+
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 
 
 def files_of_overlays() -> set[Path]:
     return set((ROOT / "k8s").rglob("*")) | set(ROOT.glob(".deploy-*"))
+
+
+def variables_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the environment of every container of an object."""
+    pod = document.get("spec", {}).get("template", {}).get("spec", {})
+    containers = [*pod.get("initContainers", []), *pod.get("containers", [])]
+    return [entry for container in containers for entry in container.get("env", [])]
 
 
 @needs_kubectl
@@ -37,6 +54,27 @@ def test_every_image_of_ours_is_tagged_by_the_sha(name: str) -> None:
     for image in IMAGES:
         if image.name in manifests:
             assert image.reference(environment.images, SHA) in manifests
+
+
+@needs_kubectl
+@pytest.mark.parametrize("name", ["staging", "prod"])
+def test_what_is_applied_holds_no_secret_and_names_where_each_lies(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A line of settings.env without a value would be filled in from here.
+    for variable in SECRET_VARIABLES:
+        monkeypatch.setenv(variable, f"planted-{variable}")
+    environment = load_environment(name)
+    assert environment.cluster is not None
+    assert environment.images is not None
+    manifests = rendered(environment.cluster, environment.images, ROOT, SHA)
+    assert "planted" not in manifests
+    documents = list(YAML(typ="safe", pure=True).load_all(manifests))
+    assert [document for document in documents if document["kind"] == "Secret"] == []
+    given = [entry for document in documents for entry in variables_of(document)]
+    secret = [entry for entry in given if entry["name"] in SECRET_VARIABLES]
+    assert {entry["name"] for entry in secret} >= {"DATABASE_URL", "WEBHOOK_SECRET", "R_IRT_INTERNAL_TOKEN"}
+    assert [entry["name"] for entry in secret if "secretKeyRef" not in entry.get("valueFrom", {})] == []
 
 
 @needs_kubectl

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Response, sync_playwright
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from tests.blocks.planted_blocks import planted_blocks
 from tests.e2e.conftest import LAST_DAY, Running
 from tests.prefect_requests import ask
 
@@ -72,3 +74,27 @@ def test_the_form_describes_its_parameters(night: Running, page: Page, tmp_path:
     page.get_by_text("Days of answers up to the date.").wait_for(timeout=PATIENCE_MS)
     page.get_by_text("Which answers of a learner to one item count.").wait_for(timeout=PATIENCE_MS)
     page.screenshot(path=tmp_path / "form.png")
+
+
+def test_no_page_of_a_block_shows_its_secrets(night: Running, page: Page, tmp_path: Path) -> None:
+    received: list[str] = []
+
+    def receive(response: Response) -> None:
+        if "/api/block" in response.url:
+            received.append(response.text())
+
+    with temporary_settings({PREFECT_API_URL: night.prefect_api_url}):
+        saved = {kind: one.block.save("planted", overwrite=True) for kind, one in planted_blocks().items()}
+    page.on("response", receive)
+    for kind, document in saved.items():
+        for address in (f"blocks/block/{document}", f"blocks/block/{document}/edit"):
+            page.goto(f"{night.ui}/{address}")
+            page.get_by_text("planted").first.wait_for(timeout=PATIENCE_MS)
+            page.wait_for_load_state("networkidle")
+            received.append(page.content())
+        page.screenshot(path=tmp_path / f"{kind.__name__}.png")
+    page.remove_listener("response", receive)
+    everything = "\n".join(received)
+    secrets = {secret for one in planted_blocks().values() for secret in one.secrets}
+    assert "****" in everything
+    assert {secret for secret in secrets if secret in everything} == set()
