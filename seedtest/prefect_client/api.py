@@ -113,10 +113,43 @@ class PrefectApi:
             body["work_pools"] = {"name": {"any_": [pool]}}
         return self._http.pages("flow_runs/filter", _RUNS, body)
 
-    def count_runs(self, *, states: Sequence[StateType] | None = None) -> int:
-        """Return how many runs are in one of the states; None: in any."""
-        wanted = {} if states is None else {"flow_runs": {"state": {"type": {"any_": list(states)}}}}
-        return TypeAdapter(int).validate_json(self._http.request("POST", "flow_runs/count", wanted).content)
+    def count_runs(
+        self,
+        *,
+        states: Sequence[StateType] | None = None,
+        state_names: Sequence[str] | None = None,
+        deployment: Deployment | None = None,
+        ended_after: datetime | None = None,
+    ) -> int:
+        """Return how many runs fit every filter given."""
+        state: dict[str, object] = {}
+        wanted: dict[str, object] = {}
+        if states is not None:
+            state["type"] = {"any_": list(states)}
+        if state_names is not None:
+            state["name"] = {"any_": list(state_names)}
+        if state:
+            wanted["state"] = state
+        if deployment is not None:
+            wanted["deployment_id"] = {"any_": [deployment.id]}
+        if ended_after is not None:
+            wanted["end_time"] = {"after_": ended_after.isoformat()}
+        body = {"flow_runs": wanted}
+        return TypeAdapter(int).validate_json(self._http.request("POST", "flow_runs/count", body).content)
+
+    def last_ended(self, deployment: Deployment, states: Sequence[StateType]) -> FlowRun | None:
+        """Return the deployment's run that ended last in one of the states."""
+        body = {
+            "sort": "END_TIME_DESC",
+            "limit": 1,
+            "flow_runs": {
+                "deployment_id": {"any_": [deployment.id]},
+                "state": {"type": {"any_": list(states)}},
+                "end_time": {"is_null_": False},
+            },
+        }
+        found = _RUNS.validate_json(self._http.request("POST", "flow_runs/filter", body).content)
+        return found[0] if found else None
 
     def set_state(self, run_id: str, state: StateType, message: str, *, force: bool = False) -> None:
         """Ask for a state of a run; with `force` whatever Prefect's rules say."""

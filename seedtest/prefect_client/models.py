@@ -41,6 +41,7 @@ class State(_Answer):
     type: StateType
     name: str
     message: str | None = None
+    timestamp: datetime | None = None
 
 
 class ParameterSchema(_Answer):
@@ -72,6 +73,7 @@ class FlowRun(_Answer):
     state: State | None = None
     auto_scheduled: bool = False
     start_time: datetime | None = None
+    end_time: datetime | None = None
     expected_start_time: datetime | None = None
     total_run_time: float = 0.0
 
