@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from seedtest.db.calibrations import PARAMETERS
 from seedtest.db.frames import Written, stage, upsert
+from seedtest.db.locks import REPLACE_FIT
 from seedtest.db.schema import (
     Base,
     MirtAbility,
@@ -109,6 +110,9 @@ def write_fit(
         "mirt_item_params_history": _upsert(connection, MirtItemParamsHistory, history),
         "mirt_item_params": _upsert(connection, MirtItemParams, items),
     }
+    if reach.in_force:
+        # As late as can be, since updates of θ wait from here on; one on the old scale must not come after.
+        connection.execute(sa.text(REPLACE_FIT))
     if reach.abilities:
         abilities = ability_rows(calibration.abilities).join(ability_as_of, on="user_id")
         abilities = abilities.with_columns(source=pl.lit("calibration"), **_literals(stamps))

@@ -28,6 +28,10 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
     AND l.objid = CAST(CAST(hashtext(:stage) AS bigint) & 4294967295 AS oid)
 """
 
+# θ after a session holds the fit in force while it works with it; a fit that comes into force holds it alone.
+SHARE_FIT = f"SELECT pg_advisory_xact_lock_shared({NAMESPACE}, hashtext('fit in force'))"
+REPLACE_FIT = f"SELECT pg_advisory_xact_lock({NAMESPACE}, hashtext('fit in force'))"
+
 
 @contextmanager
 def stage_lock(engine: Engine, stage: str, *, wait_secs: float) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AliasChoices, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -131,11 +131,29 @@ class Answer:
     exclusions: Annotated[list[ExclusionRow], FailFast()] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, config=STRICT)
+class ScoreAnswer:
+    """The answer to a score; `n_items` answers counted."""
+
+    status: Literal["ok"]
+    theta: Finite
+    standard_error: NotNegative
+    n_items: Annotated[int, Field(ge=1)]
+
+
+Kind = TypeVar("Kind")
+
 _ANSWER: Final = TypeAdapter(Answer)
+_SCORE: Final = TypeAdapter(ScoreAnswer)
 
 
 def read_answer(body: bytearray) -> Answer:
-    """Read the service's answer.
+    """Read the service's answer to a calibration; for what it raises see `read_score`."""
+    return _read(_ANSWER, body)
+
+
+def read_score(body: bytearray) -> ScoreAnswer:
+    """Read the service's answer to a score.
 
     Raises
     ------
@@ -143,8 +161,12 @@ def read_answer(body: bytearray) -> Answer:
         Transient for what is no JSON: a part of an answer, or a page of something on the way. For good
         where a field is missing or holds what it cannot; the message names it and its item or learner.
     """
+    return _read(_SCORE, body)
+
+
+def _read(kind: TypeAdapter[Kind], body: bytearray) -> Kind:
     try:
-        return _ANSWER.validate_json(body)
+        return kind.validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":

@@ -48,8 +48,8 @@ class HttpEngine:
             For an address or a token that no request can carry.
         """
         endpoint = Endpoint(
-            url=_address(settings.r_irt_base_url),
-            token=_sendable(settings.r_irt_internal_token),
+            url=address(settings.r_irt_base_url, CALIBRATE),
+            token=sendable(settings.r_irt_internal_token),
             timeout_secs=settings.r_irt_timeout_secs,
         )
         return cls(endpoint, RetryPolicy(settings.mirt_max_retries, settings.mirt_retry_delay_secs))
@@ -83,9 +83,10 @@ def _n_ids(request: FitRequest) -> int:
     return request.answers["item_id"].n_unique() + request.answers["user_id"].n_unique()
 
 
-def _address(base: str) -> httpx.URL:
+def address(base: str, path: str) -> httpx.URL:
+    """Return the address of a resource of the service at `base`, if that is one."""
     try:
-        url = httpx.URL(base.rstrip("/") + CALIBRATE)
+        url = httpx.URL(base.rstrip("/") + path)
     except httpx.InvalidURL:
         url = httpx.URL()
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
@@ -96,7 +97,7 @@ def _address(base: str) -> httpx.URL:
     return url
 
 
-def _sendable(token: SecretStr | None) -> SecretStr | None:
+def sendable(token: SecretStr | None) -> SecretStr | None:
     """Take a token only if a header can carry it, since libraries quote the header that they refuse."""
     if token is None:
         return None

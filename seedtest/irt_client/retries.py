@@ -27,11 +27,12 @@ class RetryPolicy:
 
     attempts: int
     first_delay_secs: float
+    longest_asked_wait_secs: float = LONGEST_ASKED_WAIT_SECS
 
     def delay_secs(self, failures: int, asked_secs: float | None = None) -> float:
         """Return the wait after so many failures: longer where the service asks for it, within reason."""
         own = self.first_delay_secs * 2.0 ** (failures - 1)
-        return max(own, min(asked_secs or 0.0, LONGEST_ASKED_WAIT_SECS))
+        return max(own, min(asked_secs or 0.0, self.longest_asked_wait_secs))
 
     def call(self, attempt: Callable[[], Answer]) -> Answer:
         """Return the answer of the first attempt that succeeds.
