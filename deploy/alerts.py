@@ -10,6 +10,7 @@
 | `run over <n> s` | a run is five minutes past its deadline | alert, cancel it |
 | `slow calibration` | a calibration takes longer than 1800 s, on its own or within `nightly` | alert |
 | `no worker` | a work pool has been without a worker for five minutes | alert |
+| `parked sessions` | a drain gave up on sessions' θ and parked them | alert |
 
 A rerun is the same run, so it has the parameters that the run had, and its count of attempts tells that it is
 the second: a run that crashes again stays crashed. One that crashed before its first attempt began is not
@@ -26,6 +27,8 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 
 from deploy.registry import Registry
+from seedtest.theta_queue import PARKED_EVENT, QUEUE_RESOURCE
+from seedtest.theta_trigger import DEPLOYMENT
 
 PREFIX = "seedtest: "
 CALIBRATION = "mirt-calibrate"
@@ -60,6 +63,7 @@ def automations(registry: Registry, pools: tuple[str, ...], alert: ActionTypes) 
         *(_overdue(secs, overdue, alert) for secs, overdue in sorted(_by_deadline(registry).items())),
         *([_slow_calibration(alert)] if CALIBRATION in names else []),
         _no_worker(pools, alert),
+        *([_parked_sessions(alert)] if DEPLOYMENT in names else []),
     )
 
 
@@ -136,6 +140,16 @@ def _no_worker(pools: tuple[str, ...], alert: ActionTypes) -> AutomationCore:
     )
     why = f"A work pool has been without a worker for {WORKERLESS_SECS} s."
     return _automation("no worker", why, trigger, alert)
+
+
+def _parked_sessions(alert: ActionTypes) -> AutomationCore:
+    trigger = EventTrigger(
+        posture=Posture.Reactive,
+        match=_specification({"prefect.resource.id": QUEUE_RESOURCE}),
+        expect={PARKED_EVENT},
+    )
+    why = "Sessions were given up and wait for a person: `seedtest theta list --parked` gives the reasons."
+    return _automation("parked sessions", why, trigger, alert)
 
 
 def _by_deadline(registry: Registry) -> dict[int, list[str]]:

@@ -44,7 +44,6 @@ class Cluster(_Section):
     """A Kubernetes cluster, and what is applied to it."""
 
     context: str = Field(min_length=1, description="Context of kubectl; never the current one by chance")
-    namespace: Name = Field(description="Namespace of everything that is ours")
     overlay: Name = Field(description="Folder below k8s/overlays")
 
 
@@ -76,6 +75,9 @@ class Environment(_Section):
     )
     work_pools: tuple[WorkPool, ...] = Field(min_length=1, description="The work pools of the environment")
     batch_pool: Name = Field(description="Pool of the nightly stages and of everything that runs for minutes")
+    theta_pool: Name | None = Field(
+        None, description="Pool of the triggered θ runs, which have to start at once; unset: batch_pool"
+    )
     notification_block: str | None = Field(
         None,
         pattern=r"^[-a-z0-9]+/[-a-z0-9]+$",
@@ -91,8 +93,10 @@ class Environment(_Section):
 
     @model_validator(mode="after")
     def _pools_are_declared(self) -> Self:
-        if self.batch_pool not in {pool.name for pool in self.work_pools}:
-            raise ValueError(f"batch_pool {self.batch_pool} is none of work_pools")
+        declared = {pool.name for pool in self.work_pools}
+        for key, name in (("batch_pool", self.batch_pool), ("theta_pool", self.theta_pool)):
+            if name is not None and name not in declared:
+                raise ValueError(f"{key} {name} is none of work_pools")
         return self
 
     @model_validator(mode="after")

@@ -13,10 +13,12 @@ from ruamel.yaml import YAML
 from deploy.differences import Change
 from deploy.environment import Cluster, Environment, Images
 from deploy.images import IMAGES
-from deploy.programs import find_program, run, succeeds
+from deploy.programs import find_program, run
 
 STEP = "manifests"
 _SAME, _DIFFERENT = 0, 1
+# One that is not there is nothing to fail of; a cluster that does not answer is.
+_SILENT = ("--ignore-not-found", "--output", "name")
 
 
 def deploy_manifests(environment: Environment, root: Path, sha: str, *, dry_run: bool) -> tuple[Change, ...]:
@@ -73,9 +75,8 @@ def _kustomization(cluster: Cluster, images: Images, root: Path, sha: str) -> It
 def _changes(kubectl: list[str], manifests: str, root: Path) -> tuple[Change, ...]:
     documents = YAML(typ="safe", pure=True).load_all(manifests)
     for namespace in [d["metadata"]["name"] for d in documents if d["kind"] == "Namespace"]:
-        if not succeeds([*kubectl, "get", "namespace", namespace], root):
-            # Nothing can be compared in a namespace that is not there; an unreachable cluster says so here.
-            run([*kubectl, "version"], root)
+        # Nothing can be compared in a namespace that is not there.
+        if not run([*kubectl, "get", "namespace", namespace, *_SILENT], root).stdout:
             return (Change("cluster", f"everything in the new namespace {namespace} created"),)
     done = run([*kubectl, "diff", "--filename", "-"], root, text=manifests, allowed=(_SAME, _DIFFERENT))
     return tuple(_object_changes(done.stdout))

@@ -36,8 +36,12 @@ def run(
     """Run a program in the project's folder; ConfigurationError when it ends otherwise than allowed."""
     done = subprocess.run(command, cwd=root, input=text or "", capture_output=True, text=True, check=False)
     if allowed is not None and done.returncode not in allowed:
-        told = "\n".join((done.stderr or done.stdout).splitlines()[-_LAST_LINES:])
         raise ConfigurationError(
-            f"`{' '.join(command)}` failed; correct what it says and deploy again:\n{told}"
+            f"`{' '.join(command)}` failed; correct what it says and deploy again:\n{last_lines(done)}"
         )
     return done
+
+
+def last_lines(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the end of what a program that failed said, where it says why."""
+    return "\n".join((done.stderr or done.stdout).splitlines()[-_LAST_LINES:])

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from deploy.environment import Environment
+from deploy.images import FLOWS, REPORTS
 from seedtest.errors import ConfigurationError
 
 FILE = "prefect.yaml"
@@ -72,13 +73,14 @@ class Registry(_Entry):
 
 def registry_variables(environment: Environment, version: str, root: Path) -> dict[str, str]:
     """Return what an environment puts into prefect.yaml; `version` is the image's tag too."""
+    images = environment.images
     return {
         "SEEDTEST_BATCH_POOL": environment.batch_pool,
         "SEEDTEST_FLOWS_FOLDER": environment.flows_folder or str(root),
-        "SEEDTEST_IMAGE": f"{environment.images.repository}/seedtest-flows:{version}"
-        if environment.images
-        else NO_IMAGE,
+        "SEEDTEST_IMAGE": FLOWS.reference(images, version) if images else NO_IMAGE,
         "SEEDTEST_LOG_LEVEL": environment.log_level,
+        "SEEDTEST_REPORT_IMAGE": REPORTS.reference(images, version) if images else NO_IMAGE,
+        "SEEDTEST_THETA_POOL": environment.theta_pool or environment.batch_pool,
         "SEEDTEST_VERSION": version,
     }
 

@@ -1,6 +1,5 @@
 """The artifacts of a run: a summary to read, tables to look into, progress to watch."""
 
-import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,12 +15,9 @@ from prefect.artifacts import (
 )
 
 from flows.stage import StageSummary
-from seedtest.calibration_pictures import Picture
 
 # The UI shows a table whole; a longer one is cut, and its description says so.
 MOST_TABLE_ROWS = 1000
-# The UI fetches an artifact whole, and its server keeps every run's; the words come to a few thousand more.
-MOST_IMAGE_CHARACTERS = 450_000
 
 
 def publish_summary(summary: StageSummary, warnings: Sequence[str] = ()) -> None:
@@ -40,7 +36,7 @@ def markdown(summary: StageSummary, warnings: Sequence[str] = ()) -> str:
         title += "\n\n**Dry run: nothing was written.**"
     sections = [
         title,
-        "\n".join(["## To look at", "", *(f"- {_text(warning)}" for warning in warnings)])
+        "\n".join(["## To look at", "", *(f"- {plain(warning)}" for warning in warnings)])
         if warnings
         else "",
         _table("Counted", "rows", {name: f"{count:,}" for name, count in summary.counts.items()}),
@@ -62,42 +58,9 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
     """Return words of the database's and ours as words, whatever they mean in markdown or HTML."""
     return re.sub(r"([\\`*_\[\]<>#|~$])", r"\\\1", text).replace("\n", " ")
-
-
-def publish_pictures(key: str, title: str, pictures: Sequence[Picture], description: str) -> None:
-    """Publish pictures on one page, each with its words and numbers."""
-    create_markdown_artifact(key=key, markdown=page(title, pictures), description=description)
-
-
-def page(title: str, pictures: Sequence[Picture]) -> str:
-    """Return pictures with their words as markdown; one that makes the page too large is left out."""
-    sections, size = [f"# {title}"], 0
-    for picture in pictures:
-        image = _image(picture)
-        size += len(image)
-        if size > MOST_IMAGE_CHARACTERS:
-            size, image = size - len(image), f"*Too large to be shown here: {_text(picture.alt)}*"
-        look_for = f"*Look for* {_text(picture.look_for)}" if picture.look_for else ""
-        sections += [f"## {picture.title}", _text(picture.shows), look_for, image, _numbers(picture.table)]
-    return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def _image(picture: Picture) -> str:
-    if picture.png is None:
-        return ""
-    return f"![{_text(picture.alt)}](data:image/png;base64,{base64.b64encode(picture.png).decode()})"
-
-
-def _numbers(table: pl.DataFrame | None) -> str:
-    if table is None or table.is_empty():
-        return ""
-    texts = table.with_columns(pl.selectors.float().round(3)).cast(pl.String).fill_null("–")
-    ruler = "|".join("---:" if dtype.is_numeric() else "---" for dtype in table.dtypes)
-    lines = ["|".join(_text(cell) for cell in row) for row in (table.columns, *texts.iter_rows())]
-    return "\n".join(f"|{line}|" for line in (lines[0], ruler, *lines[1:]))
 
 
 def publish_table(key: str, rows: pl.DataFrame | Sequence[Mapping[str, Any]], description: str) -> None:

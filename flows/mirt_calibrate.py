@@ -4,7 +4,8 @@ import datetime as dt
 
 from sqlalchemy.engine import Engine
 
-from flows.artifacts import Progress, progress, publish_pictures, publish_summary, publish_table
+from flows.artifacts import Progress, progress, publish_summary, publish_table
+from flows.picture_pages import publish_pictures
 from flows.settings import run_settings
 from flows.stage import (
     Days,

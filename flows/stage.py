@@ -36,11 +36,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def stage_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
+def stage_flow(name: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Flow[P, R]]:
     """Return the decorator of a stage: what all of them have in common as flows."""
     return flow(
         name=name,
-        retries=1,
+        retries=retries,
         retry_delay_seconds=RETRY_DELAY_SECS,
         timeout_seconds=DEADLINE_SECS,
         persist_result=True,
@@ -135,4 +135,5 @@ class _WithoutTraceback(logging.Filter):
 for _name in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(_name).addFilter(_WithoutTraceback())
 # Prefect gives the core's loggers its handler, and leaves them at the root's level: warnings only.
-logging.getLogger("seedtest").setLevel(PREFECT_LOGGING_LEVEL.value())
+for _name in ("seedtest", "reports"):
+    logging.getLogger(_name).setLevel(PREFECT_LOGGING_LEVEL.value())

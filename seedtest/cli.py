@@ -7,24 +7,21 @@ import datetime as dt
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
-from sqlalchemy.engine import Engine
 
-from seedtest import irt_commands, service_commands
-from seedtest.db.engine import create_engine, reachable
-from seedtest.db.migrate import require_schema
+from seedtest import irt_commands, service_commands, theta_commands, token_commands
 from seedtest.errors import ConfigurationError, SeedtestError
 from seedtest.local import simulate as simulation
 from seedtest.local import stack, stopping
 from seedtest.local import status as stack_status
-from seedtest.local.addresses import database_url, prefect_api_url
+from seedtest.local.addresses import prefect_api_url
+from seedtest.local.database import database
 from seedtest.local.folder import StackFolder
 from seedtest.local.importer import ImportPhase, ImportProgress, ImportSummary, import_file
 from seedtest.local.runs import run_deployment
@@ -39,13 +36,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-# A person waits for an answer; a flow at night can wait longer.
-PATIENCE_SECS = 3
 DEFAULTS = SimulationPlan()
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 irt_commands.register(app)
 service_commands.register(app)
+theta_commands.register(app)
+token_commands.register(app)
 
 
 def main() -> None:
@@ -83,15 +80,6 @@ def _keep_trace(lines: list[str]) -> Path:
     return path.resolve()
 
 
-@contextmanager
-def database() -> Iterator[Engine]:
-    """Give the database that DATABASE_URL names, or else the embedded stack's."""
-    engine = create_engine(database_url(load_settings()), application_name="seedtest command")
-    with reachable(engine, patience_secs=PATIENCE_SECS):
-        require_schema(engine)
-        yield engine
-
-
 def day(text: str | None) -> dt.date | None:
     """Read a day such as 2026-10-30."""
     try:
@@ -117,11 +105,11 @@ def up(
     *,
     detach: Annotated[bool, typer.Option("--detach", help="Return once everything runs")] = False,
 ) -> None:
-    """Start the embedded stack: PostgreSQL, a Prefect server with its UI, a worker."""
+    """Start the embedded stack: PostgreSQL, Prefect with its UI and workers, the θ API, an object store."""
     if detach:
         state = stack.up(load_settings(), say=say)
-        out.print(f"\nPrefect's UI: {state.prefect_api_url.removesuffix('/api')}")
-        out.print(f"To use the prefect command: export PREFECT_API_URL={state.prefect_api_url}")
+        for line in ["", *stack.where_to_look(state)]:
+            say(line)
     else:
         stack.attached(load_settings(), say=say)
 

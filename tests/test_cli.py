@@ -10,7 +10,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from seedtest.db.theta_requests import RequestStatus, Settlement, settle
 from tests.flows.snapshots import scalar
+from tests.local.conftest import free_port
+from tests.theta_sessions import report
 
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = (
@@ -136,3 +139,30 @@ def test_run_without_a_server_says_how_to_start_one(home: Path, database_url: st
     done = seedtest("run", "nightly", home=home, DATABASE_URL=database_url)
     assert done.returncode == 1
     assert "seedtest up" in done.stderr
+
+
+def test_theta_lists_parked_sessions_and_replays_them(home: Path, engine: Engine, database_url: str) -> None:
+    report(engine, "ann")
+    with engine.begin() as connection:
+        settle(connection, [Settlement("s-ann", RequestStatus.PARKED, "the [answers] are odd")])
+    environment = {"DATABASE_URL": database_url, "PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}
+
+    def theta(*arguments: object) -> str:
+        done = seedtest("theta", *arguments, home=home, **environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "0 sessions wait for a new θ; 1 are parked" in theta("status")
+    listed = theta("list", "--parked")
+    assert "s-ann" in listed
+    assert "the [answers] are odd" in listed
+    # Without a Prefect server the sessions wait for the sweep.
+    replayed = theta("replay", "s-ann")
+    assert "1 sessions wait for a new θ again" in replayed
+    assert "theta-sweep" in replayed
+    assert "1 sessions wait" in theta("status")
+    assert "There are none." in theta("list", "--parked")
+    refused = seedtest("theta", "replay", "s-ann", home=home, **environment)
+    assert refused.returncode == 1
+    assert "s-ann (pending)" in refused.stderr
+    assert seedtest("theta", "replay", home=home, **environment).returncode == 2

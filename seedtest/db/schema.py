@@ -298,6 +298,7 @@ class ThetaRequest(Base):
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'done', 'noop', 'parked')", name="status"),
         Index("ix_theta_request_pending", "requested_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_theta_request_parked", "requested_at", postgresql_where=text("status = 'parked'")),
     )
 
 

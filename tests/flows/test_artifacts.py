@@ -5,7 +5,8 @@ import os
 
 import polars as pl
 
-from flows.artifacts import MOST_IMAGE_CHARACTERS, markdown, page
+from flows.artifacts import markdown
+from flows.picture_pages import MOST_IMAGE_CHARACTERS, page
 from flows.stage import StageSummary
 from seedtest.calibration_pictures import Picture
 from tests.calibrating import TODAY

@@ -20,6 +20,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_theta_drain")),
     )
     op.execute("INSERT INTO theta_drain (id) VALUES (1)")
+    op.create_index(
+        "ix_theta_request_parked",
+        "theta_request",
+        ["requested_at"],
+        postgresql_where=sa.text("status = 'parked'"),
+    )
     op.create_table(
         "report_render",
         sa.Column("user_id", sa.Text(), nullable=False),
@@ -47,6 +53,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables."""
+    """Drop the tables, and the index."""
+    op.drop_index("ix_theta_request_parked", "theta_request")
     for table in ("report_preference", "report_render", "theta_drain"):
         op.drop_table(table)
