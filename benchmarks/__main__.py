@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m benchmarks [bulk] [irt] …`."""
+"""Run the benchmarks: `python -m benchmarks [bulk] [irt] [theta-api] …`."""
 
 import shutil
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import bulk, irt
+from benchmarks import bulk, irt, theta_api
 from benchmarks.irt.rivals import Rivals
 from benchmarks.timing import machine
 
@@ -17,6 +17,7 @@ class Part(StrEnum):
 
     BULK = "bulk"
     IRT = "irt"
+    THETA_API = "theta-api"
 
 
 def main(
@@ -40,6 +41,7 @@ def main(
     huge: Annotated[
         bool, typer.Option("--huge", help="200 million answers too: 15 GB of disk, 10 minutes")
     ] = False,
+    learners: Annotated[int, typer.Option(help="Learners in the database of the θ API")] = 2_000,
 ) -> None:
     """Measure against rivals and targets, in one run on this machine."""
     chosen = parts or list(Part)
@@ -51,6 +53,8 @@ def main(
         r = rscript if rscript is not None or on_path is None else Path(on_path)
         rivals = Rivals.found(python=rivals_python, install=with_rivals, rscript=r, r_library=r_library)
         irt.main(rivals, rival_secs=rival_secs, huge=huge)
+    if Part.THETA_API in chosen:
+        theta_api.main(learners=learners)
 
 
 if __name__ == "__main__":

@@ -177,6 +177,9 @@ class Settings(BaseSettings):
         None, description="What links to reports start with; unset: the S3 console's address of the bucket"
     )
     report_chunk_size: int = Field(50, ge=1, description="Learners that one task of the report flow renders")
+    report_learners_per_run: int = Field(
+        20_000, ge=1, description="Learners whose reports one run makes; more are dealt out to several runs"
+    )
     report_processes: int | None = Field(
         None, ge=1, description="Processes that render reports; unset: as many as there are processors"
     )

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from seedtest.errors import RequestError
 
+KB = 1_000
 MB = 1_000_000
 PIECE_BYTES = 1 << 18
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
@@ -102,8 +103,10 @@ def _require_utf8(request: Request) -> None:
 
 
 def _too_large(limits: BodyLimits) -> RequestError:
+    large = limits.max_bytes >= MB
+    size = f"{limits.max_bytes / MB:g} MB" if large else f"{limits.max_bytes / KB:g} kB"
     return RequestError(
-        f"The body is larger than {limits.max_bytes / MB:g} MB, packed or unpacked. Send fewer answers.",
+        f"The body is larger than {size}, packed or unpacked.",
         status=413,
         headers={"Connection": "close"},
     )

@@ -2,8 +2,13 @@
 
 import datetime as dt
 import logging
+from contextvars import ContextVar
+from typing import Final
 
 import orjson
+
+current_request: Final[ContextVar[str | None]] = ContextVar("current_request", default=None)
+"""The id of the request that is being answered, for the lines of whatever works for it."""
 
 
 class JsonLines(logging.Formatter):
@@ -16,7 +21,10 @@ class JsonLines(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-        } | getattr(record, "fields", {})
+        }
+        if request_id := current_request.get():
+            line["request_id"] = request_id
+        line |= getattr(record, "fields", {})
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()

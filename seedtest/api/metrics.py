@@ -1,7 +1,7 @@
 """What a service counts, as Prometheus reads it; a registry of its own, so that two can live in a process."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import (
@@ -23,7 +23,7 @@ SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0, 1800.0)
 class HttpMetrics:
     """Requests by path, method and status, and how long they took."""
 
-    def __init__(self) -> None:
+    def __init__(self, buckets_secs: Sequence[float] = SECONDS) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "http_requests", "Requests answered", ["method", "path", "status"], registry=self.registry
@@ -32,7 +32,7 @@ class HttpMetrics:
             "http_request_duration_seconds",
             "Seconds from the first byte of a request to the last of its answer",
             ["path"],
-            buckets=SECONDS,
+            buckets=buckets_secs,
             registry=self.registry,
         )
 

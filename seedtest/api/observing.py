@@ -9,6 +9,7 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from seedtest.api.json_lines import current_request
 from seedtest.api.metrics import HttpMetrics
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Observing:
         request_id, status, begun = _request_id(scope), 500, time.monotonic()
 
         scope.setdefault("state", {})["request_id"] = request_id
+        current_request.set(request_id)
 
         async def observed(message: Message) -> None:
             nonlocal status

@@ -3,6 +3,7 @@
 from typing import Final
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -26,6 +27,13 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestError)
     async def refused(_request: Request, error: RequestError) -> Response:
         return JSONResponse({"error": str(error)}, error.status, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def misled(_request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where, name = first["loc"][0], ".".join(str(part) for part in first["loc"][1:])
+        what = "required" if first["type"] == "missing" else f"{first['msg'].removeprefix('Value error, ')}"
+        return JSONResponse({"error": f"invalid {where}: {name}: {what}"}, 400)
 
     @app.exception_handler(HTTPException)
     async def unrouted(request: Request, error: HTTPException) -> Response:

@@ -39,6 +39,7 @@ def create_engine(
     *,
     application_name: str = "seedtest",
     statement_timeout_secs: int = DEFAULT_STATEMENT_TIMEOUT_SECS,
+    pool_size: int = 2,
 ) -> Engine:
     """Return an engine whose sessions are in UTC, bounded in time and named for the operator.
 
@@ -50,7 +51,7 @@ def create_engine(
         # An error's text goes to logs: the statement without the values bound to it.
         hide_parameters=True,
         pool_pre_ping=True,
-        pool_size=2,
+        pool_size=pool_size,
         connect_args={
             "application_name": application_name[:63],
             # COPY's text is read as UTF-8, whatever the database or PGCLIENTENCODING prefers.

@@ -108,7 +108,7 @@ def running(kind: str, folder: Path, token: str | None, **environment: str) -> I
     )
     service = Service(client, process, log)
     try:
-        _wait_until_up(service)
+        wait_until_up(client, process, log)
         yield service
     finally:
         client.close()
@@ -122,13 +122,14 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait_until_up(service: Service) -> None:
+def wait_until_up(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until a service that was started answers."""
     end = time.monotonic() + START_SECS
     while time.monotonic() < end:
-        assert service.process.poll() is None, service.log.read_text()
+        assert process.poll() is None, log.read_text()
         try:
-            if service.client.get("/healthz", timeout=2).status_code == 200:
+            if client.get("/healthz", timeout=2).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.1)
-    raise AssertionError(f"The service is not up after {START_SECS} s: {service.log.read_text()}")
+    raise AssertionError(f"The service is not up after {START_SECS} s: {log.read_text()}")
