@@ -148,14 +148,14 @@ def engagement_evidence(answers: pl.DataFrame) -> pl.DataFrame:
     recent = answers.filter(pl.col("age_days") < ENGAGEMENT_DAYS)
     at, known_ms = pl.col("ended_at"), pl.col("known_ms")
     # The gaps between the first and the last time add up to their distance.
-    gap_days = (at.max() - at.min()).dt.total_microseconds() / MICROSECONDS_PER_DAY / (at.n_unique() - 1)
+    gap_days = (at.max() - at.min()).dt.total_microseconds() / ((at.n_unique() - 1) * MICROSECONDS_PER_DAY)
     by_session = (
         sessions(recent)
         .group_by("user_id")
         .agg(
             n_sessions=pl.len(),
             mean_gap_days=pl.when(at.n_unique() > 1).then(gap_days),
-            mean_session_secs=pl.when(known_ms.count() > 0).then(known_ms.sum() / 1000 / known_ms.count()),
+            mean_session_secs=pl.when(known_ms.count() > 0).then(known_ms.sum() / (known_ms.count() * 1000)),
         )
     )
     hints = pl.col("hints").cast(pl.Int64)

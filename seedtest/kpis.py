@@ -106,10 +106,10 @@ def engagement() -> pl.Expr:
     clamped to [0, 1]; gap = 1/mean days between distinct session times. Fewer than two distinct times,
     unknown hints or unknown seconds make their term 0.5. Null without an answer.
     """
-    sessions = _unit(pl.col("n_sessions") / evidence.ENGAGEMENT_DAYS)
+    sessions = _unit(_over(pl.col("n_sessions"), evidence.ENGAGEMENT_DAYS))
     gap = _unit(1 / pl.col("mean_gap_days")).fill_null(0.5)
-    hints = _unit(1 - pl.col("mean_hints") / 3).fill_null(0.5)
-    seconds = _unit(pl.col("mean_session_secs") / 900).fill_null(0.5)
+    hints = _unit(1 - _over(pl.col("mean_hints"), 3)).fill_null(0.5)
+    seconds = _unit(_over(pl.col("mean_session_secs"), 900)).fill_null(0.5)
     return 0.35 * sessions + 0.25 * gap + 0.20 * hints + 0.20 * seconds
 
 
@@ -130,18 +130,24 @@ def churn_risk(horizon_days: int = 14) -> pl.Expr:
     0.60·days since the last answer/horizon + 0.25·mean gap in days/7 + 0.15·(1 − sessions/10), each term
     clamped to [0, 1]. With a single session the gap term is 1. Null without activity.
     """
-    silence = _unit(pl.col("days_since_last") / horizon_days)
-    gap = _unit(pl.col("mean_gap_dates") / 7).fill_null(1.0)
-    rarity = _unit(1 - pl.col("n_active_sessions").cast(pl.Int64) / 10)
+    silence = _unit(_over(pl.col("days_since_last"), horizon_days))
+    gap = _unit(_over(pl.col("mean_gap_dates"), 7)).fill_null(1.0)
+    rarity = _unit(1 - _over(pl.col("n_active_sessions"), 10))
     return 0.60 * silence + 0.25 * gap + 0.15 * rarity
 
 
 def _credit(n: pl.Expr) -> pl.Expr:
-    return (n / ANSWERS_FOR_FULL_CREDIT).clip(upper_bound=1.0)
+    return _over(n, ANSWERS_FOR_FULL_CREDIT).clip(upper_bound=1.0)
 
 
 def _certainty(se: pl.Expr) -> pl.Expr:
     return 1 - (1.96 * se).clip(upper_bound=0.5).fill_null(0.0)
+
+
+def _over(value: pl.Expr, whole: float) -> pl.Expr:
+    # polars divides one row, but multiplies several by the reciprocal: alone, a learner would get another
+    # last bit than in company.
+    return value * (1 / whole)
 
 
 def _unit(value: pl.Expr) -> pl.Expr:

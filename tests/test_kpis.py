@@ -365,3 +365,28 @@ def test_churn_risk_counts_whole_dates() -> None:
 def test_churn_risk_of_two_sessions_on_one_day_has_no_gap() -> None:
     answers = [answer(at(THURSDAY, dt.time(8))), answer(at(THURSDAY, dt.time(20)))]
     assert kpi(answers, "S") == pytest.approx(0.15 * 0.8)
+
+
+# -- all formulas ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [28, 35, 41, 49, 54, 55])
+def test_a_learner_has_the_same_bits_alone_as_in_company(n: int) -> None:
+    evidence = ACCURACY | {
+        "n_recent": n,
+        "n_correct_recent": n // 2,
+        "n_sessions": n,
+        "mean_gap_days": n / 7,
+        "mean_hints": n / 50,
+        "mean_session_secs": float(n),
+        "days_since_last": n % 14,
+        "mean_gap_dates": n / 11,
+        "n_active_sessions": n % 10,
+    }
+    alone, in_company = (
+        pl.DataFrame([evidence] * size, schema_overrides=dict.fromkeys(NO_THETA, pl.Float64)).select(
+            I_t=improvement(), A_t=engagement(), S=churn_risk()
+        )
+        for size in (1, 3)
+    )
+    assert in_company.row(0) == alone.row(0)
