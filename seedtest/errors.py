@@ -8,6 +8,8 @@
     │   └── ImportFileError     a file that cannot be imported at all
     ├── CalibrationError        no model can be fitted to the data given
     ├── IrtServiceError         the IRT service gives no usable answer
+    ├── ReportError             a report cannot be rendered
+    ├── StorageError            the object store cannot be used
     ├── RequestError            an API refuses a request, with the HTTP status
     ├── StageError              a stage finished, but not for every user
     ├── LockTimeoutError        another run holds the stage's lock
@@ -43,6 +45,14 @@ class CalibrationError(SeedtestError):
 
 class IrtServiceError(SeedtestError):
     """The IRT service cannot be reached, refuses, or answers with what cannot be used."""
+
+
+class ReportError(SeedtestError):
+    """A report cannot be rendered from its document."""
+
+
+class StorageError(SeedtestError):
+    """The object store is away, refuses, or holds something else than expected."""
 
 
 class RequestError(SeedtestError):

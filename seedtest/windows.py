@@ -40,9 +40,14 @@ class KpiWeek:
     as_of: dt.date
 
 
+def monday_of(date: dt.date) -> dt.date:
+    """Return the Monday of a day's ISO week."""
+    return date - dt.timedelta(days=date.weekday())
+
+
 def kpi_weeks(date: dt.date) -> tuple[KpiWeek, KpiWeek]:
     """Return the last completed week before `date`'s own, and `date`'s own, the running one."""
-    running = date - dt.timedelta(days=date.weekday())
+    running = monday_of(date)
     completed = running - dt.timedelta(days=7)
     return KpiWeek(completed, completed + dt.timedelta(days=6)), KpiWeek(running, date)
 

@@ -19,6 +19,8 @@ from seedtest.db.engine import create_engine
 from seedtest.local.postgres import EmbeddedPostgres
 from tests.debian_postgres import DebianPostgres
 
+pytest_plugins = ("tests.amazon",)
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 TEMPLATE = "template_seedtest"
@@ -27,8 +29,12 @@ _numbers = itertools.count()
 Address = Callable[[str], str]
 
 
-# Folders whose tests share a Prefect server, or a whole stack: each stays with one of several processes.
-SHARING = ("flows", "e2e", "local", "irt_service", "blocks", "deploy")
+# Folders and modules whose tests share a Prefect server, or a whole stack: each stays with one of several
+# processes.
+SHARING = ("flows", "e2e", "local", "irt_service", "blocks", "deploy", "test_theta_trigger.py")
+
+# Here the tests of each module share a service.
+SHARING_BY_MODULE = ("theta_api",)
 
 
 class FolderScheduling(LoadScopeScheduling):
@@ -38,8 +44,10 @@ class FolderScheduling(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = nodeid.split("/")[1]
-        return folder if folder in SHARING else nodeid
+        place = nodeid.split("/")[1].partition("::")[0]
+        if place in SHARING_BY_MODULE:
+            return nodeid.partition("::")[0]
+        return place if place in SHARING else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FolderScheduling:

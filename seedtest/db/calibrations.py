@@ -25,12 +25,12 @@ USABLE = (
 """Parameters that an answer can be scored by."""
 
 PARAMETERS = ("a", "b", "c", "se_a", "se_b", "se_c", "n")
-_PARAMETER_SCHEMA: Schema = {"item_id": pl.String, **dict.fromkeys(PARAMETERS, pl.Float64)}
+PARAMETER_SCHEMA: Schema = {"item_id": pl.String, **dict.fromkeys(PARAMETERS, pl.Float64)}
 # The platform writes question.meta, not we: numbers may stand there as text, and what no double holds
 # counts as missing. A CASE tests in its order, so no cast meets what it cannot take.
 _NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?$"
 _SMALLEST = float(np.finfo(np.float64).tiny)
-_PARAMETER_COLUMNS = ", ".join(
+PARAMETER_COLUMNS = ", ".join(
     f"CASE WHEN jsonb_typeof({{params}} -> '{name}') = 'number' THEN"
     f" CASE WHEN abs(({{params}} -> '{name}')::numeric) BETWEEN {_SMALLEST!r} AND 1e15"
     f" OR ({{params}} -> '{name}')::numeric = 0"
@@ -49,12 +49,12 @@ def load_fit(connection: Connection) -> Fit:
     """Return the fit in force; without one, the items there are and the standard normal prior."""
     query = sa.select(MirtFitMeta.run_id, MirtFitMeta.model_spec).where(IN_FORCE)
     meta = connection.execute(query.order_by(MirtFitMeta.fitted_at.desc()).limit(1)).first()
-    columns = _PARAMETER_COLUMNS.format(params="params")
-    rows = read_frame(connection, f"SELECT item_id, {columns} FROM mirt_item_params", _PARAMETER_SCHEMA)
+    columns = PARAMETER_COLUMNS.format(params="params")
+    rows = read_frame(connection, f"SELECT item_id, {columns} FROM mirt_item_params", PARAMETER_SCHEMA)
     unusable = tuple(rows.filter(~USABLE)["item_id"].sort())
     if unusable:
         logger.warning("Parameters of %d items cannot be used, such as %s", len(unusable), unusable[0])
-    items = _item_parameters(rows.filter(USABLE))
+    items = item_parameters(rows.filter(USABLE))
     if meta is None:
         return Fit(items, Prior(), FIRST_VERSION, None, on_anchors=False, unusable=unusable)
     spec = meta.model_spec
@@ -90,19 +90,19 @@ def load_seeds(connection: Connection) -> Seeds:
     frame = read_frame(
         connection,
         "SELECT id AS item_id, meta -> 'tags' @> '[\"anchor\"]' AS anchor, "
-        + _PARAMETER_COLUMNS.format(params="(meta -> 'irt')")
+        + PARAMETER_COLUMNS.format(params="(meta -> 'irt')")
         + " FROM question WHERE jsonb_typeof(meta -> 'irt') = 'object'",
-        {**_PARAMETER_SCHEMA, "anchor": pl.Boolean},
+        {**PARAMETER_SCHEMA, "anchor": pl.Boolean},
     )
     anchor, usable = pl.col("anchor").fill_null(value=False), frame.filter(USABLE)
     return Seeds(
-        _item_parameters(usable.filter(anchor)),
-        _item_parameters(usable.filter(~anchor)),
+        item_parameters(usable.filter(anchor)),
+        item_parameters(usable.filter(~anchor)),
         tuple(frame.filter(~USABLE)["item_id"].sort()),
     )
 
 
-def _item_parameters(frame: pl.DataFrame) -> ItemParameters:
+def item_parameters(frame: pl.DataFrame) -> ItemParameters:
     """Build item parameters, sorted by id; c is 0 where unknown, standard errors are NaN."""
     frame = frame.sort("item_id").with_columns(pl.col("c", "n").fill_null(0.0)).fill_null(np.nan)
     columns = {name: frame[name].to_numpy() for name in PARAMETERS}

@@ -13,7 +13,8 @@ from blocks.diagnosis import Category, Diagnosis, Level
 from blocks.environment import BlockEnvironment, SecretStore
 from blocks.registration import register
 from deploy.environment import load_environment
-from tests.blocks.conftest import REGION, AmazonSecrets, Command, WriteEnvironment
+from tests.amazon import REGION
+from tests.blocks.conftest import AmazonSecrets, Command, WriteEnvironment
 from tests.blocks.google_cloud import PROJECT, GoogleCloud
 from tests.irt_service.services import TOKEN, Service, free_port
 

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from blocks.environment import BlockEnvironment, SecretStore
 from blocks.registration import register
 from seedtest.local.simulate import SimulationPlan, load_cohort, simulate
-from tests.blocks.conftest import REGION
+from tests.amazon import REGION
 from tests.blocks.google_cloud import PROJECT, TOKEN, GoogleCloud
 from tests.blocks.planted_runs import LAST_DAY
 from tests.conftest import ROOT

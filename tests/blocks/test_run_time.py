@@ -12,7 +12,8 @@ from flows.compute_daily_kpis import compute_daily_kpis
 from flows.mirt_calibrate import mirt_calibrate
 from seedtest.errors import ConfigurationError
 from seedtest.local.simulate import SimulationPlan, load_cohort, simulate
-from tests.blocks.conftest import REGION, AmazonSecrets
+from tests.amazon import REGION
+from tests.blocks.conftest import AmazonSecrets
 from tests.conftest import listening
 from tests.irt_service.services import TOKEN, Service
 

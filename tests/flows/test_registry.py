@@ -20,17 +20,31 @@ CRONS = {
     "compute-daily-kpis": "10 2 * * *",
     "aggregate-features-daily": "25 2 * * *",
     "mirt-calibrate": "0 3 * * *",
+    "update-theta": None,
+    "theta-sweep": "*/5 * * * *",
     "nightly": None,
 }
+# A triggered run is a process beside its worker, whose pod has the resources (k8s/base/theta-worker.yaml).
+POOL_TYPES = {"update-theta": "process"}
 # Requests and limits of CPU and memory, and the deadline.
 RESOURCES = {
     "compute-daily-kpis": ("100m", "256Mi", "500m", "512Mi", 7200),
     "aggregate-features-daily": ("200m", "512Mi", "1", "1Gi", 7200),
     "mirt-calibrate": ("500m", "1Gi", "2", "2Gi", 7200),
+    "theta-sweep": ("100m", "256Mi", "1", "1Gi", 7200),
     "nightly": ("1", "2Gi", "2", "4Gi", 14_400),
 }
 VARIABLES = ("cpu_request", "memory_request", "cpu_limit", "memory_limit", "active_deadline_seconds")
-RETRIES = {"compute-daily-kpis": 1, "aggregate-features-daily": 1, "mirt-calibrate": 1, "nightly": 0}
+RETRIES = {
+    "compute-daily-kpis": 1,
+    "aggregate-features-daily": 1,
+    "mirt-calibrate": 1,
+    "update-theta": 2,
+    "theta-sweep": 2,
+    "nightly": 0,
+}
+# They do what waits, whatever the day.
+WITHOUT_PARAMETERS = {"update-theta", "theta-sweep"}
 
 each = pytest.mark.parametrize("name", sorted(CRONS))
 
@@ -64,10 +78,12 @@ def test_the_flow_has_its_deployments_name_and_retries(name: str) -> None:
 
 @each
 def test_no_two_runs_of_a_deployment_overlap(name: str) -> None:
-    assert DEPLOYMENTS[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+    # A killed run's turn ends after a minute where the next one must not wait long.
+    grace = {"grace_period_seconds": 60} if name in WITHOUT_PARAMETERS else {}
+    assert DEPLOYMENTS[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"} | grace
 
 
-@each
+@pytest.mark.parametrize("name", sorted(RESOURCES))
 def test_each_run_has_the_contracts_resources_and_deadline(name: str) -> None:
     variables = DEPLOYMENTS[name]["work_pool"]["job_variables"]
     assert tuple(variables[variable] for variable in VARIABLES) == RESOURCES[name]
@@ -76,7 +92,7 @@ def test_each_run_has_the_contracts_resources_and_deadline(name: str) -> None:
 
 @each
 def test_a_job_gets_only_variables_that_its_template_knows(name: str) -> None:
-    known = job_template("kubernetes", "prod")["variables"]["properties"]
+    known = job_template(POOL_TYPES.get(name, "kubernetes"), "prod")["variables"]["properties"]
     assert set(DEPLOYMENTS[name]["work_pool"]["job_variables"]) <= set(known)
 
 
@@ -88,7 +104,9 @@ def test_every_environment_fills_in_the_whole_registry(environment: str) -> None
     assert "{{" not in registry.model_dump_json(include={"deployments", "pull"})
     for deployment in registry.deployments:
         assert deployment.version == "0123abc"
-        assert deployment.work_pool.name == load_environment(environment).batch_pool
+        pools = load_environment(environment)
+        expected = pools.theta_pool if deployment.name == "update-theta" else pools.batch_pool
+        assert deployment.work_pool.name == expected
 
 
 @each
@@ -100,7 +118,10 @@ def test_every_deployment_says_what_it_is_for(name: str) -> None:
 @each
 def test_every_parameter_is_described_and_checked(name: str) -> None:
     schema = parameter_schema(flow_of(name).fn)
-    assert {"date", "dry_run"} <= set(schema.properties)
+    if name in WITHOUT_PARAMETERS:
+        assert schema.properties == {}
+    else:
+        assert {"date", "dry_run"} <= set(schema.properties)
     for parameter, properties in schema.properties.items():
         assert properties.get("description"), f"{name}: {parameter} has no description"
     assert DEPLOYMENTS[name]["enforce_parameter_schema"] is True

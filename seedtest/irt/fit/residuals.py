@@ -1,16 +1,28 @@
 """Infit and outfit: mean squares of residuals over learners' posteriors."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from seedtest.irt.design import to_params
 from seedtest.irt.model import log_probabilities
-from seedtest.irt.parameters import FloatArray, IntArray
+from seedtest.irt.parameters import FloatArray, IntArray, ItemParameters, Prior
 from seedtest.irt.quadrature import normal_grid
-from seedtest.irt.results import Calibration
 from seedtest.irt.rows import Answers, threads_for
 from seedtest.irt.sweep import Sweep
+
+
+class Fitted(Protocol):
+    """Items and the ability distribution on one scale: a calibration, or what is stored of it."""
+
+    @property
+    def items(self) -> ItemParameters:
+        """Parameters of the items."""
+
+    @property
+    def prior(self) -> Prior:
+        """Ability distribution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +47,7 @@ class MeanSquares:
     n: IntArray
 
 
-def mean_squares(answers: Answers, calibration: Calibration) -> MeanSquares:
+def mean_squares(answers: Answers, fitted: Fitted) -> MeanSquares:
     """Infit and outfit (Wright & Masters, 1982) with θ integrated out (Adams & Wu, 2007).
 
     outfit = Σ E[(x − P)²/(PQ)]/n, infit = Σ E[(x − P)²]/Σ E[PQ], the expectations over each learner's
@@ -45,10 +57,10 @@ def mean_squares(answers: Answers, calibration: Calibration) -> MeanSquares:
     They show what a Rasch model leaves out (infit below 1: more discriminating than the others).
     Where discriminations are estimated, these take up most of the misfit of an item.
     """
-    items = calibration.items
+    items = fitted.items
     kept = answers.select_items(np.asarray(items.index_of(answers.item_ids) >= 0))
     known = items.take(items.index_of(kept.item_ids))
-    grid = normal_grid(calibration.prior)
+    grid = normal_grid(fitted.prior)
     n_threads = threads_for(len(kept))
     with np.errstate(divide="ignore"):
         params = to_params(known)
