@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from reports.items import TARGET, TOLERANCE
 from reports.levels import Level
 from reports.markdown import Markdown, name, span
 from reports.model import (
@@ -18,9 +19,9 @@ from reports.model import (
 from reports.texts import N_, Texts
 
 NO_BREAK = "\u00a0"
-EASY = 0.85
+EASY = TARGET + TOLERANCE
 """Expected success from which an item is easy for the learner."""
-HARD = 0.55
+HARD = TARGET - TOLERANCE
 """Expected success below which an item is hard for the learner; about right lies between, around 70 %."""
 
 OFFERED = 8
