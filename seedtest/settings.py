@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     prefect_api_url: str | None = Field(
         None, description="Prefect server to use; unset: the embedded stack's own"
     )
+    prefect_api_auth_string: SecretStr | None = Field(
+        None, description="What that server asks for, as user:password; unset: nothing"
+    )
     seedtest_home: Path = Field(
         Path(".seedtest"), description="Folder of the embedded stack: data, logs, results"
     )

@@ -1,10 +1,10 @@
-"""Where the database and the Prefect server are: named in the environment, or the running stack's own."""
+"""Where the servers are that the stack works with: named in the environment, or its own."""
 
 from dataclasses import dataclass
 
 from seedtest.errors import StackNotRunningError
 from seedtest.local.folder import StackFolder
-from seedtest.local.ports import HOST, is_free
+from seedtest.local.ports import is_free
 from seedtest.local.postgres.placement import data_folder
 from seedtest.local.postgres.postmaster import find_postmaster
 from seedtest.local.state import StackState, load_state
@@ -17,6 +17,7 @@ class External:
 
     database_url: str | None
     prefect_api_url: str | None
+    s3_endpoint_url: str | None
 
 
 def external_addresses(settings: Settings, state: StackState | None) -> External:
@@ -25,18 +26,18 @@ def external_addresses(settings: Settings, state: StackState | None) -> External
     People export what `up` prints; an address of this stack's own servers is not external.
     """
     database_url = settings.database_url.get_secret_value() if settings.database_url else None
-    prefect_api_url = settings.prefect_api_url
-    if state is not None and state.prefect_port is not None and prefect_api_url is not None:
-        own = prefect_api_url.rstrip("/") == own_prefect_api_url(state.prefect_port)
-        prefect_api_url = None if own else prefect_api_url
-    if state is not None and database_url == state.database_url:
-        database_url = None
-    return External(database_url, prefect_api_url)
+    if state is None:
+        return External(database_url, settings.prefect_api_url, settings.s3_endpoint_url)
+    prefect, store = state.servers.prefect, state.servers.store
+    return External(
+        _unless_own(database_url, state.database_url),
+        _unless_own(settings.prefect_api_url, prefect.api_url if prefect.is_own else None),
+        _unless_own(settings.s3_endpoint_url, store.url if store else None),
+    )
 
 
-def own_prefect_api_url(port: int) -> str:
-    """Return the address of the embedded server's API."""
-    return f"http://{HOST}:{port}/api"
+def _unless_own(url: str | None, own: str | None) -> str | None:
+    return None if url is not None and own is not None and url.rstrip("/") == own.rstrip("/") else url
 
 
 def database_url(settings: Settings) -> str:
@@ -59,7 +60,7 @@ def prefect_api_url(settings: Settings) -> str:
         return settings.prefect_api_url
     folder = StackFolder(settings.home)
     state = load_state(folder)
-    if state is None or state.prefect_port is None or is_free(state.prefect_port):
+    if state is None or state.servers.prefect.port is None or is_free(state.servers.prefect.port):
         raise StackNotRunningError(
             f"No Prefect server is running in {folder.home}, and PREFECT_API_URL names none. "
             "Start the embedded stack with `seedtest up`, or set PREFECT_API_URL."

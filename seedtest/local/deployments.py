@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
-from seedtest.local.plan import POOL
+from seedtest.local.pools import POOL, THETA_POOL, WORKERS
 from seedtest.local.supervision.logs import tail
 from seedtest.prefect_client.api import PrefectApi
 from seedtest.prefect_client.models import Deployment
@@ -22,6 +22,7 @@ from seedtest.version import code_version
 
 _PREFECT_YAML = "prefect.yaml"
 _PATIENCE_SECS = 300
+_POOLS = frozenset(WORKERS.values())
 
 
 class DeclaredDeployment(BaseModel):
@@ -86,8 +87,8 @@ class Registrar:
         return [deployment for deployment in found if flows.get(deployment.flow_id) == deployment.name]
 
     def _missing(self, present: list[Deployment]) -> set[str]:
-        there = {(deployment.name, deployment.work_pool_name) for deployment in present}
-        return {d.name for d in self._declared if (d.name, POOL) not in there}
+        there = {deployment.name for deployment in present if deployment.work_pool_name in _POOLS}
+        return {declared.name for declared in self._declared} - there
 
     def _deploy(self, environment: Mapping[str, str]) -> None:
         """Run `prefect deploy`, its output in a log file."""
@@ -116,6 +117,8 @@ class Registrar:
             "SEEDTEST_FLOWS_FOLDER": str(self._project),
             "SEEDTEST_IMAGE": "none",
             "SEEDTEST_LOG_LEVEL": environment.get("PREFECT_LOGGING_LEVEL", "INFO"),
+            "SEEDTEST_REPORT_IMAGE": "none",
+            "SEEDTEST_THETA_POOL": THETA_POOL,
             "SEEDTEST_VERSION": code_version(),
         }
 
@@ -153,7 +156,7 @@ def _is_source_folder(folder: Path) -> bool:
 def _refuse_to_overwrite(present: list[Deployment], url: str) -> None:
     """Raise StackError when a deployment of ours runs elsewhere: production must not move to a laptop."""
     elsewhere = [
-        f"{d.name} in pool {d.work_pool_name}" for d in present if d.work_pool_name not in {None, POOL}
+        f"{d.name} in pool {d.work_pool_name}" for d in present if d.work_pool_name not in {None, *_POOLS}
     ]
     if elsewhere:
         raise StackError(

@@ -57,6 +57,16 @@ class StackFolder:
         return self.home / "results"
 
     @property
+    def keys(self) -> Path:
+        """Keys made for this stack, for their owner's eyes only."""
+        return self.home / "keys"
+
+    @property
+    def objects(self) -> Path:
+        """The embedded object store: a folder for each bucket."""
+        return self.home / "object-store"
+
+    @property
     def state_file(self) -> Path:
         """What the last `up` found out and decided."""
         return self.run / "stack.json"

@@ -3,49 +3,41 @@
 import hashlib
 import importlib.metadata
 import json
-import platform
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from pydantic import SecretStr
 
-from seedtest.local.addresses import own_prefect_api_url
-from seedtest.local.environment import stack_variables, with_inherited
+from seedtest.local import parts
+from seedtest.local.addresses import External
+from seedtest.local.environment import (
+    stack_variables,
+    store_variables,
+    token_variables,
+    with_inherited,
+)
 from seedtest.local.folder import StackFolder
-from seedtest.local.ports import HOST
+from seedtest.local.object_store import ObjectStore, prepare_object_store
+from seedtest.local.pools import WORKERS
 from seedtest.local.postgres.account import current_account
 from seedtest.local.postgres.placement import place_sockets
 from seedtest.local.postgres.server import EmbeddedPostgres, PreparedPostgres
-from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER, Program, configuration
+from seedtest.local.servers import Servers
+from seedtest.local.supervision.programs import Program, configuration
 from seedtest.say import Say
 from seedtest.settings import Settings
 
-POOL = "seedtest-local"
-POOL_TYPE = "process"
 # Parts of the configuration already, however they were written.
-_SHOWN_ELSEWHERE = {"seedtest_home", "seedtest_prefect_port", "database_url", "prefect_api_url"}
-
-
-@dataclass(frozen=True)
-class PrefectServer:
-    """The server that the stack's flows run on."""
-
-    api_url: str
-    # Of our own server; None: PREFECT_API_URL names another one.
-    port: int | None = None
-
-    @classmethod
-    def on(cls, port: int) -> Self:
-        """Return our own server on a port."""
-        return cls(own_prefect_api_url(port), port)
-
-    @property
-    def is_own(self) -> bool:
-        """Whether the stack runs it."""
-        return self.port is not None
+_SHOWN_ELSEWHERE = {
+    "seedtest_home",
+    "seedtest_prefect_port",
+    "database_url",
+    "prefect_api_url",
+    "theta_api_url",
+    "s3_endpoint_url",
+    "report_link_base",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class Plan:
     # None: DATABASE_URL names another database.
     postgres: EmbeddedPostgres | None
     postgres_version: str | None
-    server: PrefectServer
+    servers: Servers
     database_url: str
     configuration: str
     environment: Mapping[str, str]
@@ -67,27 +59,28 @@ class Plan:
     project: Path
 
 
-def make_plan(
-    settings: Settings, external_database_url: str | None, server: PrefectServer, *, project: Path, say: Say
-) -> Plan:
+def make_plan(settings: Settings, external: External, servers: Servers, *, project: Path, say: Say) -> Plan:
     """Prepare what the stack needs on disk, and return what is to be launched."""
     folder = StackFolder(settings.home)
-    postgres = EmbeddedPostgres(folder.home, say=say) if external_database_url is None else None
+    postgres = EmbeddedPostgres(folder.home, say=say) if external.database_url is None else None
     prepared = postgres.prepare() if postgres else None
+    store = prepare_object_store(folder, settings.s3_bucket, servers.store) if servers.store else None
     sockets = prepared.sockets.parent if prepared else place_sockets(folder, current_account())
-    database_url = external_database_url or EmbeddedPostgres(folder.home).url()
+    database_url = external.database_url or EmbeddedPostgres(folder.home).url()
     # Sockets are made in temporary folders too, so this one must have a short path as well.
     temporary = sockets / "tmp"
-    variables = stack_variables(folder, temporary, prefect_api_url=server.api_url, database_url=database_url)
-    text = configuration(folder, sockets, _programs(folder, prepared, server.port, project))
+    variables = stack_variables(folder, temporary, servers, database_url) | token_variables(settings)
+    if store is not None:
+        variables |= store_variables(store, settings)
+    text = configuration(folder, sockets, tuple(_programs(settings, prepared, store, servers, project)))
     return Plan(
         folder=folder,
         postgres=postgres,
         postgres_version=prepared.version if prepared else None,
-        server=server,
+        servers=servers,
         database_url=database_url,
         configuration=text,
-        environment=with_inherited(variables, own_server=server.is_own),
+        environment=with_inherited(variables, own_server=servers.prefect.is_own, own_store=store is not None),
         temporary=temporary,
         fingerprint=_fingerprint(text, variables, settings),
         project=project,
@@ -95,68 +88,23 @@ def make_plan(
 
 
 def _programs(
-    folder: StackFolder, prepared: PreparedPostgres | None, port: int | None, project: Path
-) -> tuple[Program, ...]:
-    """Return the programs of the stack; servers named in the environment are not among them."""
-    programs = [_worker(project)]
+    settings: Settings,
+    prepared: PreparedPostgres | None,
+    store: ObjectStore | None,
+    servers: Servers,
+    project: Path,
+) -> Iterator[Program]:
+    """Yield the programs of the stack; servers named in the environment are not among them."""
+    folder = StackFolder(settings.home)
     if prepared is not None:
-        programs.append(_postgres(prepared))
-    if port is not None:
-        programs.append(_server(folder, port))
-    return tuple(programs)
-
-
-def _postgres(prepared: PreparedPostgres) -> Program:
-    return Program(
-        name=POSTGRES,
-        command=tuple(prepared.command()),
-        priority=10,
-        autostart=True,
-        # Fast shutdown: sessions are disconnected, a checkpoint is written.
-        stop_signal="INT",
-        stop_patience_secs=60,
-        start_secs=1,
-        user=None if prepared.account.is_self else prepared.account.name,
-    )
-
-
-def _server(folder: StackFolder, port: int) -> Program:
-    return Program(
-        name=SERVER,
-        command=(*_mended_prefect(), "server", "start", "--host", HOST, "--port", str(port)),
-        priority=20,
-        autostart=True,
-        stop_signal="TERM",
-        stop_patience_secs=15,
-        # It takes seconds until it finds that its port or its database cannot be used.
-        start_secs=10,
-        directory=folder.prefect,
-    )
-
-
-def _worker(project: Path) -> Program:
-    name = f"{POOL} on {platform.node()}"
-    options = ("--pool", POOL, "--type", POOL_TYPE, "--name", name, "--install-policy", "never")
-    return Program(
-        name=WORKER,
-        command=(*_prefect(), "worker", "start", *options),
-        priority=30,
-        # Started by `up` once the server answers.
-        autostart=False,
-        stop_signal="TERM",
-        stop_patience_secs=30,
-        start_secs=5,
-        directory=project,
-    )
-
-
-def _prefect() -> tuple[str, ...]:
-    return (sys.executable, "-m", "prefect")
-
-
-def _mended_prefect() -> tuple[str, ...]:
-    """Prefect whose server makes runs from schedules (docs/decisions/0007)."""
-    return (sys.executable, "-m", "deploy.prefect_server")
+        yield parts.postgres(prepared)
+    if servers.prefect.port is not None:
+        yield parts.prefect_server(folder, servers.prefect.port)
+    if store is not None:
+        yield from parts.object_store(store)
+    yield parts.theta_api(servers.api_port, settings.api_timeout_secs)
+    for name, pool in WORKERS.items():
+        yield parts.worker(name, pool, project)
 
 
 def _fingerprint(text: str, variables: Mapping[str, str], settings: Settings) -> str:
@@ -167,5 +115,5 @@ def _fingerprint(text: str, variables: Mapping[str, str], settings: Settings) ->
         if name not in _SHOWN_ELSEWHERE
     }
     prefect = importlib.metadata.version("prefect")
-    parts = [text, dict(variables), plain, prefect]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    parts_of_it = [text, dict(variables), plain, prefect]
+    return hashlib.sha256(json.dumps(parts_of_it, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The port of the embedded Prefect server."""
+"""The ports that the embedded stack's servers listen on."""
 
 import contextlib
 import errno
@@ -6,45 +6,71 @@ import platform
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import psutil
 
 from seedtest.errors import StackError
 
 HOST = "127.0.0.1"
-DEFAULT_PORT = 4200
 _N_PORTS = 100
 
 
-@contextmanager
-def chosen_port(fixed: int | None, remembered: int | None) -> Iterator[int]:
-    """Give the port asked for, else the one used last, else 4200 or the next free one.
+@dataclass(frozen=True)
+class Listener:
+    """A server of the stack that listens on a port."""
 
-    As long as the context lasts, no other stack that starts now chooses the same.
+    name: str
+    # Where the search for a free port begins.
+    first_port: int
+    # Setting that names a port; None: it is always searched for.
+    variable: str | None = None
+
+    @property
+    def last_port(self) -> int:
+        """Where the search ends."""
+        return self.first_port + _N_PORTS - 1
+
+
+PREFECT = Listener("Prefect server", 4200, "SEEDTEST_PREFECT_PORT")
+THETA_API = Listener("θ API", 8080)
+OBJECT_STORE = Listener("object store", 9000)
+REPORTS = Listener("web server of the reports", 9080)
+
+
+@contextmanager
+def chosen_port(listener: Listener, fixed: int | None, remembered: int | None) -> Iterator[int]:
+    """Give the port asked for, else the one used last, else the listener's first that is free.
+
+    While the context lasts, other starts on this machine choose another one.
     """
     if fixed is not None:
-        require_free(fixed)
+        require_free(listener, fixed)
         yield fixed
         return
-    last = DEFAULT_PORT + _N_PORTS - 1
-    for port in [*filter(None, [remembered]), *range(DEFAULT_PORT, last + 1)]:
+    for port in [*filter(None, [remembered]), *range(listener.first_port, listener.last_port + 1)]:
         if is_free(port):
             with _reservation(port) as mine:
                 if mine:
                     yield port
                     return
+    remedy = (
+        f"Name a free one in {listener.variable}."
+        if listener.variable
+        else "Stop what listens on one of them."
+    )
     raise StackError(
-        f"No port from {DEFAULT_PORT} to {last} is free for the Prefect server. "
-        "Name a free one in SEEDTEST_PREFECT_PORT."
+        f"No port from {listener.first_port} to {listener.last_port} is free for the {listener.name}. "
+        f"{remedy}"
     )
 
 
-def require_free(port: int) -> None:
+def require_free(listener: Listener, port: int) -> None:
     """Raise StackError when somebody listens on the port asked for."""
     if not is_free(port):
         raise StackError(
-            f"Port {port} of {HOST}, asked for by SEEDTEST_PREFECT_PORT, is in use by {holder(port)}. Stop "
-            "that process, or name another port, or unset SEEDTEST_PREFECT_PORT to take the next free one."
+            f"Port {port} of {HOST}, asked for by {listener.variable}, is in use by {holder(port)}. Stop "
+            f"that process, or name another port, or unset {listener.variable} to take the next free one."
         )
 
 
@@ -87,7 +113,7 @@ def _reservation(port: int) -> AbstractContextManager[bool]:
     finds its port taken in the end chooses again.
     """
     if platform.system() == "Linux":
-        return _abstract_socket(f"\0seedtest-prefect-port-{port}")
+        return _abstract_socket(f"\0seedtest-port-{port}")
     return nullcontext(enter_result=True)
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seedtest.errors import StackError
 from seedtest.local.folder import StackFolder
+from seedtest.local.servers import Servers
 
 
 class StackState(BaseModel):
@@ -21,9 +22,7 @@ class StackState(BaseModel):
 
     home: Path
     started_at: datetime
-    prefect_api_url: str
-    # Port of our own Prefect server; None: PREFECT_API_URL named another server.
-    prefect_port: int | None
+    servers: Servers
     # Address of our own PostgreSQL; None: DATABASE_URL named another one.
     database_url: str | None
     postgres_version: str | None
@@ -31,6 +30,11 @@ class StackState(BaseModel):
     configuration: str
     # Digest of the deployments registered last; None: none yet.
     deployments: str | None = None
+
+    @property
+    def prefect_api_url(self) -> str:
+        """Address of the Prefect server's API, our own or another's."""
+        return self.servers.prefect.api_url
 
 
 def load_state(folder: StackFolder) -> StackState | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from seedtest.local.draining import close_stopped_runs, let_runs_finish
 from seedtest.local.folder import StackFolder
 from seedtest.local.lock import stack_lock
+from seedtest.local.pools import WORKERS
 from seedtest.local.postgres.placement import remove_data, remove_sockets
 from seedtest.local.supervision.control import Supervisor
 from seedtest.local.supervision.orphans import stop_orphans
-from seedtest.local.supervision.programs import WORKER
 from seedtest.say import Say
 from seedtest.settings import Settings
 
@@ -20,7 +20,7 @@ GRACE_SECS = 30.0
 
 
 def down(settings: Settings, *, grace_secs: float = GRACE_SECS, say: Say = logger.info) -> None:
-    """Stop the stack, the worker first and PostgreSQL last; a stack that does not run is fine.
+    """Stop the stack, the workers first and PostgreSQL last; a stack that does not run is fine.
 
     Flow runs that are going get `grace_secs` to end.
     """
@@ -42,7 +42,10 @@ def shut_down(folder: StackFolder, *, grace_secs: float, say: Say) -> bool:
     if running:
         going = let_runs_finish(folder, grace_secs=grace_secs, say=say)
         say("Stopping the stack")
-        supervisor.stop(WORKER)
+        # Those that it has: a stack may have been started by another version.
+        for process in supervisor.processes():
+            if process.name in WORKERS:
+                supervisor.stop(process.name)
         close_stopped_runs(going, say)
         supervisor.shutdown()
     return stop_orphans(folder, say) or running
@@ -60,7 +63,8 @@ def clean(settings: Settings, *, say: Say = logger.info) -> None:
     down(settings, grace_secs=0, say=say)
     remove_sockets(folder)
     remove_data(folder)
-    for own in filter(Path.is_dir, (folder.prefect, folder.results, folder.logs, folder.run)):
+    made = (folder.objects, folder.keys, folder.prefect, folder.results, folder.logs, folder.run)
+    for own in filter(Path.is_dir, made):
         shutil.rmtree(own)
     left = sorted(path.name for path in folder.home.iterdir())
     if left:

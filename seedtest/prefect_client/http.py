@@ -10,6 +10,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from seedtest.errors import StackError
 from seedtest.say import Say
+from seedtest.settings import Settings, load_settings
 
 _REQUEST_TIMEOUT_SECS = 30.0
 # Prefect's own limit of a page.
@@ -30,7 +31,10 @@ class PrefectHttp:
         # A proxy of the environment knows nothing of this machine's own ports.
         through_proxy = httpx.URL(url).host not in _LOOPBACK
         self._client = httpx.Client(
-            base_url=f"{self.url}/", timeout=_REQUEST_TIMEOUT_SECS, trust_env=through_proxy
+            base_url=f"{self.url}/",
+            timeout=_REQUEST_TIMEOUT_SECS,
+            trust_env=through_proxy,
+            auth=_credentials(load_settings()),
         )
 
     def close(self) -> None:
@@ -96,6 +100,14 @@ class PrefectHttp:
         if retry.attempt_number == 1:
             patience = f"{self._patience_secs:.0f} s"
             self._say(f"Prefect's server at {self.url} does not answer: trying again for {patience}")
+
+
+def _credentials(settings: Settings) -> httpx.BasicAuth | None:
+    """Return what the server asks for, as Prefect's own client takes it."""
+    if settings.prefect_api_auth_string is None:
+        return None
+    user, _, password = settings.prefect_api_auth_string.get_secret_value().partition(":")
+    return httpx.BasicAuth(user, password)
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -1,13 +1,21 @@
 """`seedtest run` and `prefect deployment run` against the embedded stack."""
 
+import datetime as dt
 import os
 import subprocess
 import sys
 import time
+from http import HTTPStatus
 
+import httpx
 import sqlalchemy as sa
 
 from seedtest.db.engine import create_engine
+from seedtest.local.development_keys import development_key
+from seedtest.local.folder import StackFolder
+from seedtest.local.pools import THETA_POOL
+from seedtest.local.state import load_state
+from seedtest.local.supervision.programs import SERVER
 from tests.e2e.conftest import LAST_DAY, PLAN, Running
 from tests.prefect_requests import ask
 
@@ -69,3 +77,31 @@ def test_prefects_own_command_runs_a_deployment(night: Running) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_session_reported_to_the_api_has_its_ability_by_the_worker_of_its_own(night: Running) -> None:
+    state = load_state(StackFolder(night.settings.home))
+    assert state is not None
+    learner = scalar(night, "SELECT user_id FROM mirt_ability_latest ORDER BY user_id LIMIT 1")
+    token = development_key(night.settings.home).token(
+        "platform", ["exam:write"], dt.timedelta(minutes=5), audience=night.settings.jwt_aud
+    )
+    session = {"session_id": "e2e", "user_id": learner, "completed_at": "2026-03-01T12:00:00Z"}
+    accepted = httpx.post(
+        f"{state.servers.theta_api_url}/api/seedtest/webhooks/session-completed",
+        json=session,
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    assert accepted.status_code == HTTPStatus.ACCEPTED
+    patience = time.monotonic() + 60
+    while scalar(night, "SELECT status FROM theta_request WHERE session_id = 'e2e'") == "pending":
+        assert time.monotonic() < patience, "no run has taken it up"
+        time.sleep(0.2)
+    wanted = {"flows": {"name": {"any_": ["update-theta"]}}, "sort": "START_TIME_DESC", "limit": 1}
+    run = ask("POST", f"{night.prefect_api_url}/flow_runs/filter", wanted)[0]
+    assert run["work_pool_name"] == THETA_POOL
+
+
+def test_the_server_has_refused_nobody_for_a_locked_database(night: Running) -> None:
+    log = StackFolder(night.settings.home).log(SERVER).read_text()
+    assert "database is locked" not in log

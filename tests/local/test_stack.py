@@ -1,5 +1,6 @@
 """The embedded stack: real processes, killed, repaired, stopped and started again."""
 
+import datetime as dt
 import io
 import os
 import signal
@@ -11,9 +12,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -22,12 +25,21 @@ from rich.console import Console
 from seedtest.errors import StackError, StackNotRunningError
 from seedtest.local import stack
 from seedtest.local.addresses import database_url, prefect_api_url
-from seedtest.local.plan import POOL
-from seedtest.local.ports import DEFAULT_PORT, chosen_port
+from seedtest.local.development_keys import development_key
+from seedtest.local.pools import POOL, WORKERS
+from seedtest.local.ports import PREFECT, chosen_port
 from seedtest.local.postgres import EmbeddedPostgres
 from seedtest.local.status import render, status
 from seedtest.local.supervision.processes import is_alive, marked_processes
-from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER
+from seedtest.local.supervision.programs import (
+    API,
+    OBJECT_STORE,
+    POSTGRES,
+    REPORTS,
+    SERVER,
+    THETA_WORKER,
+    WORKER,
+)
 from seedtest.prefect_client.api import PrefectApi
 from seedtest.prefect_client.models import State, StateType
 from seedtest.settings import Settings
@@ -35,7 +47,8 @@ from tests.local.conftest import Stack, free_port, make_stack
 from tests.prefect_requests import ask
 
 STOPPED = "The stack was stopped while this run was going."
-PROGRAMS = (POSTGRES, SERVER, WORKER)
+PROGRAMS = (POSTGRES, SERVER, OBJECT_STORE, REPORTS, API, WORKER, THETA_WORKER)
+OF_ITS_OWN = {OBJECT_STORE, REPORTS, API, WORKER, THETA_WORKER}
 
 
 def wait_until(condition: Callable[[], bool], patience_secs: float = 30) -> None:
@@ -110,7 +123,7 @@ def test_up_starts_every_part_migrates_and_registers_the_deployments(running: St
     with PrefectApi(prefect_api_url(running.settings)) as api:
         registered = {(deployment.name, deployment.work_pool_name) for deployment in api.deployments()}
         assert registered >= {("nap", POOL), ("parent", POOL), ("failing", POOL)}
-        assert any(worker.online for worker in api.workers(POOL))
+        assert all(any(worker.online for worker in api.workers(pool)) for pool in WORKERS.values())
 
 
 def test_starting_twice_says_so_and_leaves_the_processes_alone(running: Stack) -> None:
@@ -174,7 +187,7 @@ def test_down_gives_runs_a_time_then_tells_the_server_that_they_were_stopped(wit
         with pytest.raises(StackNotRunningError, match="seedtest up"):
             database_url(with_rows.settings)
         with_rows.up()
-        assert nap() == State(type=StateType.CRASHED, name="Crashed", message=STOPPED)
+        assert (nap().type, nap().message) == (StateType.CRASHED, STOPPED)
     assert rows_kept(with_rows)
 
 
@@ -203,7 +216,21 @@ def test_status_shows_processes_addresses_versions_rows_and_runs(with_rows: Stac
     shown = shown_status(with_rows.settings)
     assert "The stack runs." in shown
     assert state.prefect_api_url in shown
+    for service in found.services:
+        assert f"{service.address} (ready)" in shown
     assert str(with_rows.pid(WORKER)) in shown
+
+
+def test_the_api_takes_development_tokens_and_no_others(running: Stack) -> None:
+    state = running.up()
+    url = f"{state.servers.theta_api_url}/api/seedtest/analysis/irt/theta"
+    token = development_key(running.settings.home).token(
+        "nobody", ["reports:view"], dt.timedelta(minutes=1), audience=running.settings.jwt_aud
+    )
+    for sent, expected in ((token, HTTPStatus.OK), (f"{token}x", HTTPStatus.UNAUTHORIZED)):
+        headers = {"Authorization": f"Bearer {sent}"}
+        answer = httpx.get(url, params={"user_id": "nobody"}, headers=headers, timeout=30)
+        assert answer.status_code == expected
 
 
 def test_a_changed_flow_is_registered_anew_and_an_unchanged_one_is_not(running: Stack) -> None:
@@ -241,9 +268,9 @@ def test_a_busy_port_is_refused_naming_its_holder(folder: Path) -> None:
 
 
 def test_without_a_port_asked_for_two_starts_choose_two_free_ones() -> None:
-    with chosen_port(None, None) as first, chosen_port(None, first) as second:
-        assert DEFAULT_PORT <= first < second
-    with chosen_port(None, second) as third:
+    with chosen_port(PREFECT, None, None) as first, chosen_port(PREFECT, None, first) as second:
+        assert PREFECT.first_port <= first < second
+    with chosen_port(PREFECT, None, second) as third:
         assert third == second
 
 
@@ -261,7 +288,9 @@ def test_an_external_server_that_does_not_answer_is_named_before_anything_starts
     made.clean()
 
 
-def test_with_external_servers_only_a_worker_is_started(running: Stack, folder: Path) -> None:
+def test_with_an_external_database_and_prefect_server_neither_is_started(
+    running: Stack, folder: Path
+) -> None:
     made = make_stack(
         folder,
         project=running.project,
@@ -269,12 +298,12 @@ def test_with_external_servers_only_a_worker_is_started(running: Stack, folder: 
         prefect_api_url=prefect_api_url(running.settings),
     )
     made.up()
-    assert [process.name for process in made.supervisor.processes()] == [WORKER]
+    assert {process.name for process in made.supervisor.processes()} == OF_ITS_OWN
     assert made.settings.database_url is not None
     assert made.settings.database_url.get_secret_value() not in made.folder.state_file.read_text()
     assert status(made.settings).running
     made.clean()
-    assert not made.folder.run.exists()
+    assert not made.folder.home.exists()
 
 
 def test_a_deployment_in_another_pool_of_an_external_server_is_not_overwritten(borrowing: Stack) -> None:

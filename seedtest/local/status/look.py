@@ -15,6 +15,7 @@ from seedtest.errors import StackError
 from seedtest.local.addresses import database_url, prefect_api_url
 from seedtest.local.folder import StackFolder
 from seedtest.local.postgres.placement import data_folder
+from seedtest.local.status.services import ServiceStatus, services
 from seedtest.local.supervision.control import Supervisor
 from seedtest.prefect_client.api import PrefectApi
 from seedtest.prefect_client.models import FlowRun
@@ -87,6 +88,7 @@ class StackStatus:
     data_bytes: int
     database: DatabaseStatus = field(default_factory=DatabaseStatus)
     prefect: PrefectStatus = field(default_factory=PrefectStatus)
+    services: tuple[ServiceStatus, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -97,14 +99,16 @@ class StackStatus:
 def status(settings: Settings) -> StackStatus:
     """Look at everything; what does not answer is described, never raised."""
     folder = StackFolder(settings.home)
+    processes = tuple(_processes(folder))
     return StackStatus(
         home=folder.home,
         seedtest_version=importlib.metadata.version("seedtest-analytics"),
-        processes=tuple(_processes(folder)),
+        processes=processes,
         data_folder=data_folder(folder),
         data_bytes=sum(_sizes(folder.home)) + _outside_bytes(folder),
         database=_database(settings),
         prefect=_prefect(settings),
+        services=tuple(services(folder)) if processes else (),
     )
 
 

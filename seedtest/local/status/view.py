@@ -47,6 +47,8 @@ def _addresses(status: StackStatus) -> Table:
     table.add_row("Prefect UI", prefect.ui_url or "–")
     table.add_row("PREFECT_API_URL", prefect.api_url or "–")
     table.add_row("DATABASE_URL", database.address or "–")
+    for service in status.services:
+        table.add_row(service.name, f"{service.address} ({service.health})")
     versions = {
         "seedtest": status.seedtest_version,
         "Prefect": prefect.version,

@@ -11,7 +11,11 @@ from seedtest.local.postgres.account import current_account
 
 POSTGRES = "postgres"
 SERVER = "prefect-server"
+OBJECT_STORE = "object-store"
+REPORTS = "reports"
+API = "api"
 WORKER = "worker"
+THETA_WORKER = "theta-worker"
 
 # What supervisord would read as the start of a comment within a line.
 _COMMENT = re.compile(r"[\n\r]|\s[;#]")

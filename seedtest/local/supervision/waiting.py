@@ -9,7 +9,7 @@ from seedtest.local.ports import HOST, holder, is_free, listens
 from seedtest.local.postgres.server import EmbeddedPostgres
 from seedtest.local.supervision.control import ProcessInfo, Supervisor
 from seedtest.local.supervision.logs import tail
-from seedtest.local.supervision.programs import POSTGRES, SERVER, WORKER
+from seedtest.local.supervision.programs import POSTGRES, SERVER
 from seedtest.prefect_client.api import PrefectApi
 
 _PATIENCE_SECS = 180.0
@@ -17,7 +17,7 @@ _PAUSE_SECS = 0.1
 
 
 class PortTakenError(StackError):
-    """Somebody else has taken the server's port between our look and its start."""
+    """Somebody else has taken a server's port between our look and its start."""
 
 
 def wait_for_postgres(folder: StackFolder, postgres: EmbeddedPostgres) -> None:
@@ -27,23 +27,28 @@ def wait_for_postgres(folder: StackFolder, postgres: EmbeddedPostgres) -> None:
 
 def wait_for_server(folder: StackFolder, api: PrefectApi, port: int) -> None:
     """Return once our own Prefect server answers."""
-
-    def answers(server: ProcessInfo) -> bool:
-        if not server.runs and not is_free(port):
-            raise PortTakenError(f"Port {port} of {HOST} has been taken by {holder(port)} in the meantime.")
-        return server.runs and listens(server.pid, port) and api.is_healthy()
-
-    _wait(folder, SERVER, answers)
+    _wait(folder, SERVER, lambda server: _listens(server, port) and api.is_healthy())
 
 
-def wait_for_worker(folder: StackFolder, api: PrefectApi, pool: str) -> None:
-    """Return once the worker has reported to the server since its start."""
+def wait_for_listener(folder: StackFolder, program: str, port: int) -> None:
+    """Return once a program listens on its port, which it does when it can serve."""
+    _wait(folder, program, lambda process: _listens(process, port))
+
+
+def _listens(process: ProcessInfo, port: int) -> bool:
+    if not process.runs and not is_free(port):
+        raise PortTakenError(f"Port {port} of {HOST} has been taken by {holder(port)} in the meantime.")
+    return process.runs and listens(process.pid, port)
+
+
+def wait_for_worker(folder: StackFolder, api: PrefectApi, program: str, pool: str) -> None:
+    """Return once a pool's worker has reported to the server since its start."""
 
     def reported(process: ProcessInfo) -> bool:
         heartbeats = [worker.last_heartbeat_time for worker in api.workers(pool) if worker.online]
         return any(beat is not None and beat.timestamp() >= process.start for beat in heartbeats)
 
-    _wait(folder, WORKER, reported)
+    _wait(folder, program, reported)
 
 
 def _wait(folder: StackFolder, program: str, is_ready: Callable[[ProcessInfo], bool]) -> None:
