@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m benchmarks [bulk] [irt] [theta-api] …`."""
+"""Run the benchmarks: `python -m benchmarks [bulk] [irt] [theta-api] [reports] …`."""
 
 import shutil
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import bulk, irt, theta_api
+from benchmarks import bulk, irt, theta_api, weekly_reports
 from benchmarks.irt.rivals import Rivals
 from benchmarks.timing import machine
 
@@ -18,9 +18,10 @@ class Part(StrEnum):
     BULK = "bulk"
     IRT = "irt"
     THETA_API = "theta-api"
+    REPORTS = "reports"
 
 
-def main(
+def main(  # noqa: PLR0913 (typer makes an option of each)
     parts: Annotated[list[Part] | None, typer.Argument(help="What to measure (default: all)")] = None,
     *,
     with_rivals: Annotated[
@@ -42,6 +43,10 @@ def main(
         bool, typer.Option("--huge", help="200 million answers too: 15 GB of disk, 10 minutes")
     ] = False,
     learners: Annotated[int, typer.Option(help="Learners in the database of the θ API")] = 2_000,
+    reports: Annotated[int, typer.Option(help="Learners whose weekly reports are made")] = 400,
+    cores: Annotated[
+        int | None, typer.Option(help="Processes that make reports (default: all cores)")
+    ] = None,
 ) -> None:
     """Measure against rivals and targets, in one run on this machine."""
     chosen = parts or list(Part)
@@ -55,6 +60,8 @@ def main(
         irt.main(rivals, rival_secs=rival_secs, huge=huge)
     if Part.THETA_API in chosen:
         theta_api.main(learners=learners)
+    if Part.REPORTS in chosen:
+        weekly_reports.main(learners=reports)
 
 
 if __name__ == "__main__":

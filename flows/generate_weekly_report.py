@@ -1,6 +1,7 @@
 """Every learner's report of a week: rendered, stored, recorded, and linked to."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from prefect.artifacts import create_link_artifact
@@ -13,11 +14,13 @@ from flows.report_chunks import Outcome, make_in_chunks
 from flows.report_shards import make_in_shards, n_shards
 from flows.settings import run_settings
 from flows.stage import StageSummary, log_dropped, run_logger, snapshot, stage, stage_flow, timed
+from reports.bucket import ReportBucket
 from reports.making import Order
+from reports.operator_pages import Troubles, publish_pages
 from reports.queries import report_users
 from reports.rendering import Format
 from seedtest.db.reports import load_coverage
-from seedtest.errors import StageError
+from seedtest.errors import DataError, ReportError, StageError, StorageError
 from seedtest.report_keys import report_key, report_link
 from seedtest.settings import ReportFormat, Settings
 from seedtest.windows import monday_of
@@ -55,8 +58,6 @@ def generate_weekly_report(
     log_dropped(summary)
     publish_summary(summary, outcome.faults[:SLOWEST])
     publish_tables(STAGE, outcome)
-    if user is not None and not dry_run:
-        _link(settings, order, user)
     report_failures(STAGE, outcome)
     return summary
 
@@ -84,6 +85,13 @@ def _run(
         if user is None and users.n_without_kpis:
             summary.dropped["learners with answers but without KPIs of the week"] = users.n_without_kpis
         _count_coverage(summary, engine, order.week_start)
+        if not order.dry_run:
+            bucket = report_bucket(settings)
+            if user is None:
+                links = _publish_pages(engine, bucket, order.week_start, outcome, settings)
+            else:
+                links = [(each.value, report_key(user, order.week_start, each)) for each in order.formats]
+            _link(settings, bucket, order.week_start, links)
     return outcome
 
 
@@ -96,7 +104,7 @@ def count(summary: StageSummary, outcome: Outcome, *, n_learners: int) -> None:
         "reports up to date": made.n_unchanged,
         "reports that lay in the bucket already": made.n_already_there,
         "learners failed": len(made.failures),
-        "chunks failed": len(outcome.faults),
+        "other parts failed": len(outcome.faults),
     }
     if made.without_kpis:
         summary.dropped["learners without KPIs of the week"] = len(made.without_kpis)
@@ -139,15 +147,28 @@ def publish_tables(name: str, outcome: Outcome) -> None:
         publish_table(f"{name}-failures", rows, "Learners without a report, and why")
 
 
-def _link(settings: Settings, order: Order, user: str) -> None:
-    """Leave a link to each of one learner's reports; it opens for who may read the bucket."""
-    bucket = report_bucket(settings).name
-    for each in order.formats:
+def _publish_pages(
+    engine: Engine, bucket: ReportBucket, week_start: dt.date, outcome: Outcome, settings: Settings
+) -> list[tuple[str, str]]:
+    """Store the operators' pages; one that cannot be made is a fault of the run, and takes nothing else."""
+    troubles = Troubles(outcome.made.failures, outcome.faults)
+    try:
+        return publish_pages(engine, bucket, week_start, troubles, settings)
+    except (DataError, ReportError, StorageError) as error:
+        outcome.faults.append(f"the operators' pages: {error}")
+        return []
+
+
+def _link(
+    settings: Settings, bucket: ReportBucket, week_start: dt.date, links: Sequence[tuple[str, str]]
+) -> None:
+    """Leave a link to each series of reports; it opens for who may read the bucket."""
+    for name, key in links:
         create_link_artifact(
-            link=report_link(settings, bucket, report_key(user, order.week_start, each)),
-            link_text=f"{each.value.upper()} report of {user}, week from {order.week_start}",
-            key=f"weekly-report-{each.value}",
-            description=f"The report of the learner the run was asked for, {each.value}",
+            link=report_link(settings, bucket.name, key),
+            link_text=f"{name}, week from {week_start}",
+            key=f"weekly-report-{name}",
+            description=f"Weekly reports: {name}",
         )
 
 
@@ -158,8 +179,8 @@ def report_failures(name: str, outcome: Outcome) -> None:
         return
     named = [f"{each.user_id}: {each.reason}" for each in failures[:NAMED_FAILURES]]
     raise StageError(
-        f"Reports of {len(failures)} learners could not be made, and {len(outcome.faults)} of "
-        f"{outcome.n_chunks} chunks failed ({'; '.join([*named, *outcome.faults[:NAMED_FAILURES]])}); all "
-        f"others are stored. The artifact {name}-failures lists the learners: mend the cause and run again, "
-        "which makes only what is missing."
+        f"Reports of {len(failures)} learners could not be made, and {len(outcome.faults)} other parts of "
+        f"the run failed ({'; '.join([*named, *outcome.faults[:NAMED_FAILURES]])}); everything else is "
+        f"stored. The artifact {name}-failures lists the learners: mend the cause and run again, which makes "
+        "only what is missing."
     )

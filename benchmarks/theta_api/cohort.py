@@ -23,10 +23,12 @@ DAYS = 25
 
 
 @contextmanager
-def loaded(home: Path, learners: int, items: int) -> Iterator[tuple[str, list[str]]]:
+def loaded(
+    home: Path, learners: int, items: int, *, days: int = DAYS, answers: int = ANSWERS_EACH
+) -> Iterator[tuple[str, list[str]]]:
     """Give the address of a database with a cohort, and its learners."""
     today = dt.datetime.now(dt.UTC).date()
-    plan = SimulationPlan(users=learners, items=items, topics=12, days=DAYS, end=today, answers=ANSWERS_EACH)
+    plan = SimulationPlan(users=learners, items=items, topics=12, days=days, end=today, answers=answers)
     server = EmbeddedPostgres(home)
     server.start()
     try:
@@ -43,7 +45,18 @@ def loaded(home: Path, learners: int, items: int) -> Iterator[tuple[str, list[st
 
 def _publish(engine: Engine, truth: pl.DataFrame) -> None:
     """Write the true parameters as a fit's, and let the planner know the tables."""
-    spec = {"model": "2PL", "version": "v1", "theta_mean": 0.0, "theta_sd": 1.0}
+    spec = {
+        "model": "2PL",
+        "version": "v1",
+        "theta_mean": 0.0,
+        "theta_sd": 1.0,
+        "on_anchors": False,
+        "n_items": truth.height,
+        "n_users": 0,
+        "n_observations": 0,
+        "n_anchors": 0,
+        "linking_constants": None,
+    }
     params = [json.dumps({"a": a, "b": b, "c": 0.0}) for a, b in zip(truth["a"], truth["b"], strict=True)]
     items = truth.select("item_id", model=pl.lit("2PL"), params=pl.Series(params), version=pl.lit("v1"))
     with engine.begin() as connection:

@@ -1,6 +1,6 @@
 """Tables of thousands of rows, as HTML that the document takes as it is.
 
-pandoc needs a minute for a markdown table of 10,000 rows; a raw block costs it nothing.
+pandoc reads a markdown table of 10,000 rows in 8 s; a raw block costs it nothing.
 """
 
 from collections.abc import Iterable, Sequence

@@ -20,6 +20,8 @@ CRONS = {
     "compute-daily-kpis": "10 2 * * *",
     "aggregate-features-daily": "25 2 * * *",
     "mirt-calibrate": "0 3 * * *",
+    "generate-weekly-report": "0 4 * * 1",
+    "generate-weekly-report-shard": None,
     "update-theta": None,
     "theta-sweep": "*/5 * * * *",
     "nightly": None,
@@ -31,6 +33,8 @@ RESOURCES = {
     "compute-daily-kpis": ("100m", "256Mi", "500m", "512Mi", 7200),
     "aggregate-features-daily": ("200m", "512Mi", "1", "1Gi", 7200),
     "mirt-calibrate": ("500m", "1Gi", "2", "2Gi", 7200),
+    "generate-weekly-report": ("1", "2Gi", "2", "4Gi", 7200),
+    "generate-weekly-report-shard": ("1", "2Gi", "2", "4Gi", 7200),
     "theta-sweep": ("100m", "256Mi", "1", "1Gi", 7200),
     "nightly": ("1", "2Gi", "2", "4Gi", 14_400),
 }
