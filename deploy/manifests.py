@@ -17,6 +17,8 @@ from deploy.programs import find_program, run
 
 STEP = "manifests"
 _SAME, _DIFFERENT = 0, 1
+# Of a difference: the names of the files compared, and the count of changes that the cluster keeps itself.
+_NO_CHANGE = ("+++", "---", "+  generation: ", "-  generation: ")
 # One that is not there is nothing to fail of; a cluster that does not answer is.
 _SILENT = ("--ignore-not-found", "--output", "name")
 
@@ -86,9 +88,7 @@ def _object_changes(diff: str) -> Iterator[Change]:
     """Return the lines that change, object by object; kubectl masks the values of Secrets itself."""
     for part in re.split(r"^diff -u.*/", diff, flags=re.MULTILINE)[1:]:
         name, *lines = part.splitlines()
-        changed = [
-            line for line in lines if line.startswith(("+", "-")) and not line.startswith(("+++", "---"))
-        ]
+        changed = [line for line in lines if line.startswith(("+", "-")) and not line.startswith(_NO_CHANGE)]
         yield Change(f"cluster {name}", "".join(f"\n    {line}" for line in changed) or "changed")
 
 

@@ -30,6 +30,8 @@ from deploy.__main__ import app as deploy_app
 from deploy.alerts import PREFIX, automations
 from deploy.environment import load_environment
 from deploy.registry import read_registry, registry_variables
+from seedtest.api.theta_parts import ThetaServiceConfig
+from seedtest.api.theta_service import create_app
 from seedtest.cli import app as seedtest_app
 from seedtest.settings import Settings
 
@@ -45,11 +47,46 @@ POOLS = {pool.name for pool in ENVIRONMENT.work_pools}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TYPER_APPS = {"seedtest": seedtest_app, "blocks": blocks_app, "deploy": deploy_app}
 # What is asked of programs that are not ours, beside kubectl.
-OTHERS = {"cd", "gcloud", "git", "grep", "sql"}
+OTHERS = {"cd", "curl", "cut", "date", "gcloud", "git", "grep", "openssl", "printf", "sql"}
 # Google's and Polars' own.
 FOREIGN_NAMES = {"GKE_METADATA", "POLARS_FMT_MAX_ROWS", "POLARS_FMT_MAX_COLS"}
 SHELL = re.compile(r"^(\w+\(\) \{|\}|done)$")
 ASSIGNMENT = re.compile(r"^[A-Z][A-Z_]*=")
+SUBSTITUTION = re.compile(r"\$\(([^()]*)\)")
+# What issue trackers, alerts and operators call the things that the page has to cover.
+OPERATIONS = (
+    "Run now",
+    "Run for a past date",
+    "Make reports again",
+    "Watch",
+    "Logs",
+    "Failed runs",
+    "Retry",
+    "Cancel",
+    "Pause and resume",
+    "Change a schedule",
+    "Roll back",
+    "Change resources",
+    "Change a setting",
+    "Rotate a secret",
+    "Rotate the webhooks' secret",
+    "Switch θ updates off",
+    "Verify",
+)
+TROUBLES = (
+    "SecretSyncedError",
+    "Secret or operator missing",
+    "ImagePullBackOff",
+    "CrashLoopBackOff",
+    "IRT service refused or slow",
+    "JWT refused",
+    "Webhook refused",
+    "S3 upload refused",
+    "Proxy or Workload Identity failing",
+    "Sessions parked",
+    "API not ready",
+    "Report link does not open",
+)
 
 Words = tuple[str, ...]
 
@@ -76,10 +113,13 @@ def _variables() -> dict[str, str]:
 
 
 def _commands(line: str) -> Iterator[Words]:
-    """The commands of a line of shell, each with those that it hands to a container."""
+    """The commands of a line of shell, each with those that it hands to a container or takes the words of."""
+    for inner in SUBSTITUTION.findall(line):
+        yield from _commands(inner)
+    line = SUBSTITUTION.sub("1", line)
     # Variables stand in others' values, as in addresses.
     for _ in range(2):
-        line = Template(line.replace("$(date +%s)", "1")).substitute(_variables())
+        line = Template(line).substitute(_variables())
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     for is_operator, group in groupby(lexer, lambda word: set(word) <= set("();<>|&")):
@@ -186,6 +226,24 @@ def test_make_has_the_word_and_its_variables(words: Words) -> None:
         assert f"$({pair.partition('=')[0]})" in MAKEFILE
 
 
+@pytest.mark.parametrize(
+    "code", [words[words.index("-c") + 1] for words in COMMANDS if words[0] == "python" and "-c" in words]
+)
+def test_python_can_read_what_it_is_given(code: str) -> None:
+    compile(code, "runbook", "exec")
+
+
+def test_the_api_has_what_curl_asks_for() -> None:
+    settings = Settings()
+    config = ThetaServiceConfig.from_settings(
+        settings, database_url="postgresql://nowhere/none", prefect_api_url="http://nowhere/api"
+    )
+    described = set(create_app(config).openapi()["paths"])
+    asked = {word for words in COMMANDS if words[0] == "curl" for word in words if "/" in word}
+    assert len(asked) > 2
+    assert {url.removeprefix("localhost:8000") for url in asked} <= described
+
+
 @pytest.mark.parametrize("words", _of("kubectl"))
 def test_kubectl_takes_the_options(words: Words) -> None:
     kubectl = shutil.which("kubectl")
@@ -246,7 +304,11 @@ def test_every_file_that_is_named_exists() -> None:
 
 def _anchors() -> set[str]:
     headings = re.findall(r"^#+ (.+)$", PROSE, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {_anchor(heading) for heading in headings}
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def test_every_link_within_the_page_leads_somewhere() -> None:
@@ -258,6 +320,44 @@ def test_every_alert_has_its_heading() -> None:
     alerts = [alert for group in rule["spec"]["groups"] for alert in group["rules"]]
     assert {alert["annotations"]["runbook_url"].partition("#")[2] for alert in alerts} <= _anchors()
     assert {alert["alert"] for alert in alerts} <= set(re.findall(r"^### (\w+)$", TEXT, re.MULTILINE))
+
+
+def _section(heading: str) -> str:
+    return re.split(r"^##+ ", TEXT.partition(f"\n### {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize("heading", [*OPERATIONS, *TROUBLES])
+def test_every_operation_and_trouble_has_its_section(heading: str) -> None:
+    section = _section(heading)
+    assert "```sh\n" in section or "| mend |" in section
+    assert f"](#{_anchor(heading)})" in TEXT
+
+
+@cache
+def _source() -> str:
+    """What the code says, with the texts that are written in several pieces put together."""
+    files = (
+        file
+        for folder in ("seedtest", "flows", "reports", "blocks")
+        for file in (ROOT / folder).rglob("*.py")
+    )
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    return re.sub(r'"\s+f?"', "", text)
+
+
+@pytest.mark.parametrize(
+    "heading",
+    ["JWT refused", "Webhook refused", "API not ready", "ThetaTriggerFailing", "WeeklyReportFailed"],
+)
+def test_the_messages_that_are_explained_are_the_codes(heading: str) -> None:
+    rows = re.findall(r"^\| (`.*?) \|", _section(heading), re.MULTILINE)
+    quoted = {message for row in rows for message in re.findall(r"`([^`]+)`", row)}
+    assert len(quoted) > 1
+    # The executor's own.
+    assert {message for message in quoted if message not in _source()} <= {
+        "BrokenProcessPool",
+        "OperationalError",
+    }
 
 
 def _automation_names() -> set[str]:

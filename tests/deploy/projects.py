@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 from deploy.differences import Change
 from deploy.environment import load_environment
@@ -15,7 +18,7 @@ from deploy.steps import Release, Step, deploy, undeploy
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = (
-    *("blocks", "deploy", "environments", "flows", "k8s", "seedtest"),
+    *("blocks", "deploy", "environments", "flows", "k8s", "reports", "seedtest"),
     *("prefect.yaml", "pyproject.toml", "requirements.lock", "README.md", "Dockerfile", ".dockerignore"),
 )
 AUTHOR = {
@@ -24,7 +27,7 @@ AUTHOR = {
     "GIT_COMMITTER_NAME": "test",
     "GIT_COMMITTER_EMAIL": "test@example.org",
 }
-# Neither a cluster nor a registry is at hand; tests/k8s looks at manifests and images.
+# Neither a cluster nor a registry is at hand; test_images.py and tests/k8s_cluster have them.
 ON_SERVER = frozenset(Step) - {Step.IMAGES, Step.MANIFESTS}
 
 
@@ -48,10 +51,11 @@ class Project:
         """Take away what is on the server; return the changes."""
         return _told(undeploy(self.release(dry_run=dry_run), ON_SERVER))
 
-    def command(self, *arguments: str, fails: bool = False) -> str:
+    def command(self, *arguments: str, does: str = "deploy", fails: bool = False) -> str:
         """Run the command that make runs; return what it said."""
+        options = ["--env", "staging", "--api-url", self.api_url]
         done = subprocess.run(
-            [sys.executable, "-m", "deploy", "--env", "staging", "--api-url", self.api_url, *arguments],
+            [sys.executable, "-m", "deploy", does, *options, *arguments],
             cwd=self.root,
             env={**os.environ, "COLUMNS": "200"},
             capture_output=True,
@@ -66,6 +70,12 @@ class Project:
         text = path.read_text(encoding="utf-8")
         assert old in text
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def describe(self, env: str, **changed: Any) -> None:
+        """Change sections of an environment's file."""
+        path = self.root / "environments" / f"{env}.yaml"
+        yaml = YAML(typ="safe", pure=True)
+        yaml.dump({**yaml.load(path), **changed}, path)
 
     def commit(self) -> str:
         """Commit everything; return the SHA."""

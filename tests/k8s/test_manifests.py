@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from seedtest.settings import Settings
 from tests.k8s.custom_resources import faults
+from tests.k8s.deployments import TABLE, job_variables
 from tests.k8s.manifests import (
     K8S,
     OVERLAYS,
@@ -258,3 +260,19 @@ def test_rs_engine_takes_the_irt_services_place_where_the_component_is_used(tmp_
     container = pod_specs(prod_with("r-engine", tmp_path))["r-irt-plumber"]["containers"][0]
     assert container["image"].rpartition("/")[2].startswith("r-irt-plumber:")
     assert "args" not in container
+
+
+@each_overlay
+def test_a_report_pod_starts_as_many_processes_as_it_has_processors(name: str) -> None:
+    (row,) = (row for row in TABLE if row.name == "generate-weekly-report")
+    settings = one(overlay(name), "ConfigMap", "seedtest-settings")["data"]
+    assert settings["REPORT_PROCESSES"] == job_variables(row)["cpu_limit"]
+
+
+@each_overlay
+def test_an_api_pod_that_leaves_has_time_for_the_requests_that_still_come(name: str) -> None:
+    pod = pod_specs(overlay(name))["seedtest-api"]
+    (command,) = (c["lifecycle"]["preStop"]["exec"]["command"] for c in pod["containers"])
+    assert command[0] == "sleep"
+    timeout_secs = Settings.model_fields["api_timeout_secs"].default
+    assert pod["terminationGracePeriodSeconds"] > int(command[1]) + timeout_secs + 5

@@ -15,6 +15,8 @@ from deploy.steps import Release
 from seedtest.db import migrate
 from seedtest.db.engine import create_engine
 from seedtest.local.simulate import SimulationPlan, load_cohort, simulate
+from seedtest.windows import monday_of
+from tests.api.auth.issuing import ISSUER, public_pem
 from tests.conftest import ROOT, _administer
 from tests.k8s_cluster.cluster import Cluster
 from tests.k8s_cluster.installation import environment, manifests, register
@@ -28,13 +30,16 @@ from tests.k8s_cluster.servers import (
     alert_receiver,
     prefect_server,
 )
+from tests.k8s_cluster.storage import Bucket, object_store
 
 HERE = Path(__file__).parent
 LAST_DAY = dt.date(2026, 3, 1)
+WEEK = monday_of(LAST_DAY)
 PLAN = SimulationPlan(users=60, items=40, topics=4, seed=7, end=LAST_DAY, answers=30)
-# What runs need; the θ API's Deployment stands beside it, and no run asks it anything.
-NEEDED = ("prefect-worker", "theta-worker", "r-irt-plumber")
+NEEDED = ("prefect-worker", "theta-worker", "r-irt-plumber", "seedtest-api")
 READY = "10m"
+# A run waits for its stage's lock, which a test holds, for longer than the test does.
+LOCK_WAIT_SECS = 900
 NOBODY = "postgresql://seedtest:seedtest@{host}:9/seedtest"
 
 
@@ -129,24 +134,74 @@ def alerts() -> Iterator[AlertReceiver]:
 
 
 @pytest.fixture(scope="session")
-def operator(
+def bucket(host: str) -> Iterator[Bucket]:
+    """Where reports are stored."""
+    with (
+        tempfile.TemporaryDirectory(prefix="seedtest-objects-") as folder,
+        object_store(host, Path(folder)) as made,
+    ):
+        yield made
+
+
+@pytest.fixture(scope="session")
+def webhook_secret() -> str:
+    """What the platform signs its webhooks with."""
+    return secrets.token_urlsafe(16)
+
+
+@pytest.fixture(scope="session")
+def credentials(
     cluster: Cluster,
-    options: Options,
     host: str,
     postgres: ReachablePostgres,
-    answers: Engine,
     server: PrefectServer,
-    client: SyncPrefectClient,
-    alerts: AlertReceiver,
-) -> Operator:
-    """An operator of the whole system, deployed and ready."""
-    described = environment(cluster, options)
-    register(Release(described, ROOT, options.version, server.api_url), client, alerts.url)
+    bucket: Bucket,
+    webhook_secret: str,
+) -> None:
+    """The Secrets that an operator makes where External Secrets is not at hand."""
     cluster.secret("seedtest-db-credentials", DATABASE_URL=postgres.url("seedtest"))
     cluster.secret("nobody-at-home", DATABASE_URL=NOBODY.format(host=host))
     cluster.secret("r-irt-credentials", token=secrets.token_urlsafe(16))
     cluster.secret("prefect-api-auth", **{"auth-string": server.auth})
-    cluster.kubectl("apply", "--filename", "-", text=manifests(cluster, options, server.api_url))
+    cluster.secret("seedtest-api-credentials", WEBHOOK_SECRET=webhook_secret)
+    cluster.secret("aws-s3-credentials", **bucket.credentials)
+
+
+@pytest.fixture(scope="session")
+def settings(server: PrefectServer, bucket: Bucket) -> dict[str, str]:
+    """What the overlay's settings are here."""
+    return {
+        "PREFECT_API_URL": server.api_url,
+        "LOCK_WAIT_SECS": str(LOCK_WAIT_SECS),
+        "JWT_ISS": ISSUER,
+        "JWT_PUBLIC_KEY": public_pem(),
+        **bucket.settings,
+    }
+
+
+@pytest.fixture(scope="session")
+def operator(
+    cluster: Cluster,
+    options: Options,
+    answers: Engine,
+    server: PrefectServer,
+    client: SyncPrefectClient,
+    alerts: AlertReceiver,
+    credentials: None,
+    settings: dict[str, str],
+) -> Operator:
+    """An operator of the whole system, deployed and ready."""
+    described = environment(cluster, options)
+    release = Release(described, ROOT, options.version, server.api_url)
+    register(release, client, alerts.url, cluster.namespace)
+    cluster.kubectl("apply", "--filename", "-", text=manifests(cluster, options, settings))
     for name in NEEDED:
         cluster.rolled_out(name, READY)
     return Operator(client, cluster)
+
+
+@pytest.fixture(scope="session")
+def calibrated(operator: Operator) -> Operator:
+    """An operator of a system that has calibrated its items and knows its learners' KPIs."""
+    operator.start("nightly", date=str(LAST_DAY)).reaches("Completed")
+    return operator

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,11 @@ BATCH, THETA = "seedtest-kubernetes", "seedtest-theta"
 BLOCK = "on-call"
 # What any cluster takes; k8s/overlays/bare says what it leaves unproven.
 OVERLAY = "bare"
-# A run waits for its stage's lock, which a test holds, for longer than the test does.
-LOCK_WAIT_SECS = 900
 
 
 def sections(cluster: Cluster, options: Options) -> tuple[ClusterSection, Images]:
     """What an environment says of its cluster and its images."""
-    section = ClusterSection(context=cluster.context, namespace=cluster.namespace, overlay=OVERLAY)
+    section = ClusterSection(context=cluster.context, overlay=OVERLAY)
     return section, Images(repository=options.repository, base_image=None)
 
 
@@ -45,15 +44,15 @@ def environment(cluster: Cluster, options: Options) -> Environment:
             WorkPool(name=THETA, type=PoolType.PROCESS, description="Processes", own_template=True),
         ),
         batch_pool=BATCH,
+        theta_pool=THETA,
         notification_block=f"{CustomWebhookNotificationBlock.get_block_type_slug()}/{BLOCK}",
         prefect_api_url=None,
         log_level="INFO",
     )
 
 
-def manifests(cluster: Cluster, options: Options, api_url: str) -> str:
-    """Return the overlay as `make deploy` renders it, moved to the tests' namespace and servers."""
-    settings = {"PREFECT_API_URL": api_url, "LOCK_WAIT_SECS": str(LOCK_WAIT_SECS)}
+def manifests(cluster: Cluster, options: Options, settings: Mapping[str, str]) -> str:
+    """Return the overlay as `make deploy` renders it, with these settings, in the tests' namespace."""
     # Looks for work every second instead of every fifteen.
     query = {"name": "worker", "env": [{"name": "PREFECT_WORKER_QUERY_SECONDS", "value": "1"}]}
     worker = {"spec": {"template": {"spec": {"containers": [query]}}}}
@@ -61,7 +60,7 @@ def manifests(cluster: Cluster, options: Options, api_url: str) -> str:
         "resources": ["rendered.yaml"],
         "namespace": cluster.namespace,
         "patches": [
-            _patch("v1", "ConfigMap", "seedtest-settings", {"data": settings}),
+            _patch("v1", "ConfigMap", "seedtest-settings", {"data": dict(settings)}),
             _patch("apps/v1", "Deployment", "prefect-worker", worker),
         ],
     }
@@ -78,7 +77,7 @@ def _patch(version: str, kind: str, name: str, change: dict[str, Any]) -> dict[s
     return {"target": {"kind": kind, "name": name}, "patch": json.dumps(patch)}
 
 
-def register(release: Release, client: SyncPrefectClient, alerts_url: str) -> None:
+def register(release: Release, client: SyncPrefectClient, alerts_url: str, namespace: str) -> None:
     """Register everything that a Prefect server has to know."""
     CustomWebhookNotificationBlock(
         name=BLOCK,
@@ -88,8 +87,7 @@ def register(release: Release, client: SyncPrefectClient, alerts_url: str) -> No
     ).save(BLOCK)
     for _ in deploy(release, {Step.WORK_POOLS, Step.DEPLOYMENTS, Step.AUTOMATIONS}):
         pass
-    if release.environment.cluster is not None:
-        _move_jobs(client, release.environment.cluster.namespace)
+    _move_jobs(client, namespace)
 
 
 def _move_jobs(client: SyncPrefectClient, namespace: str) -> None:

@@ -1,6 +1,7 @@
 """Every flow runs in real pods, and what its pod gets is what the template says."""
 
 import json
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -9,26 +10,41 @@ from sqlalchemy.engine import Engine
 
 from tests.conftest import ROOT
 from tests.k8s_cluster.cluster import RUN_LABEL, Cluster, Resource, eventually
-from tests.k8s_cluster.conftest import LAST_DAY
+from tests.k8s_cluster.conftest import LAST_DAY, WEEK
 from tests.k8s_cluster.runs import Operator
 from tests.k8s_cluster.servers import PrefectServer, ReachablePostgres
+from tests.k8s_cluster.storage import Bucket
 
 DEPLOYMENTS = [d["name"] for d in YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")["deployments"]]
+# Its runs are processes of the theta-worker; test_theta_api.py has them started as a session's end does.
+WITHOUT_A_POD = "update-theta"
 # The only folder that can be written.
 TMP = "/tmp"  # noqa: S108 (the pods', not ours)
 # Prefect sends log lines in batches.
 LOG_SECS = 20
+DAY = {"date": str(LAST_DAY)}
+GIVEN: dict[str, dict[str, Any]] = {
+    "compute-daily-kpis": DAY,
+    "aggregate-features-daily": DAY,
+    "mirt-calibrate": DAY,
+    "nightly": DAY,
+    "generate-weekly-report": {"week": str(LAST_DAY)},
+    "generate-weekly-report-shard": {"week": str(WEEK), "shard": 0, "shards": 4, "force": True},
+    "theta-sweep": {},
+}
 WRITES = {
     "compute-daily-kpis": "weekly_kpi",
     "aggregate-features-daily": "features_topic_daily",
     "mirt-calibrate": "mirt_ability",
     "nightly": "mirt_fit_meta",
+    "generate-weekly-report": "report_artifacts",
+    "generate-weekly-report-shard": "report_artifacts",
 }
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", [name for name in DEPLOYMENTS if name != WITHOUT_A_POD])
 def test_a_flow_completes_in_a_pod(name: str, operator: Operator, cluster: Cluster, answers: Engine) -> None:
-    run = operator.start(name, date=str(LAST_DAY))
+    run = operator.start(name, **GIVEN[name])
     run.reaches("Completed")
     (pod,) = cluster.pods_of(str(run.id))
     labels = pod["metadata"]["labels"]
@@ -69,12 +85,19 @@ def test_what_the_core_logs_stands_in_the_run_s_log(operator: Operator) -> None:
 
 
 def test_no_secret_stands_in_a_job_or_in_a_log(
-    operator: Operator, cluster: Cluster, postgres: ReachablePostgres, server: PrefectServer
+    operator: Operator,
+    cluster: Cluster,
+    postgres: ReachablePostgres,
+    server: PrefectServer,
+    bucket: Bucket,
+    webhook_secret: str,
 ) -> None:
     run = operator.start("aggregate-features-daily", date=str(LAST_DAY))
     run.reaches("Completed")
     pods = json.dumps([cluster.listed("jobs"), cluster.listed("pods")])
     logs = cluster.kubectl("logs", "--selector", f"{RUN_LABEL}={run.id}", "--tail=-1") + run.log
-    for secret in (postgres.password, server.auth.partition(":")[2]):
+    for name in ("seedtest-api", "theta-worker"):
+        logs += cluster.kubectl("logs", f"deployment/{name}", "--all-containers", "--tail=-1")
+    for secret in (postgres.password, server.auth.partition(":")[2], bucket.secret, webhook_secret):
         assert secret not in pods
         assert secret not in logs
