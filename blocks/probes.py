@@ -17,7 +17,7 @@ from blocks.irt_service import IrtService
 from blocks.run_time import service_settings
 from blocks.secret_text import secret_text
 from seedtest.db.engine import create_engine, reachable
-from seedtest.db.migrate import require_schema
+from seedtest.db.revision import require_schema
 from seedtest.irt_client import HttpEngine
 from seedtest.irt_client.transport import CallError, Endpoint
 from seedtest.settings import Settings, load_settings

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from seedtest.db.engine import create_engine, reachable
 from seedtest.db.locks import stage_lock
-from seedtest.db.migrate import require_schema
+from seedtest.db.revision import require_schema
 from seedtest.errors import ConfigurationError, SeedtestError
 from seedtest.scale import Fit
 from seedtest.settings import Settings

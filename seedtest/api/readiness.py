@@ -12,7 +12,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from seedtest.api.auth.tokens import JwtVerifier
-from seedtest.db.migrate import require_schema
+from seedtest.db.revision import require_schema
 from seedtest.errors import ConfigurationError
 from seedtest.prefect_client.http import PrefectHttp
 from seedtest.say import silent

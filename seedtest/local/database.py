@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy.engine import Engine
 
 from seedtest.db.engine import create_engine, reachable
-from seedtest.db.migrate import require_schema
+from seedtest.db.revision import require_schema
 from seedtest.local.addresses import database_url
 from seedtest.settings import load_settings
 

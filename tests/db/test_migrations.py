@@ -6,11 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Engine
 
 from seedtest.db import migrate
 from seedtest.db.engine import create_engine
+from seedtest.db.revision import MIGRATIONS, known_revisions, require_schema
 from seedtest.db.schema import PIPELINE_TABLES, SOURCE_TABLES, Base
 from seedtest.errors import ConfigurationError
 
@@ -174,14 +177,14 @@ def refusal(url: str) -> str:
     engine = create_engine(url)
     try:
         with pytest.raises(ConfigurationError) as raised:
-            migrate.require_schema(engine)
+            require_schema(engine)
     finally:
         engine.dispose()
     return str(raised.value)
 
 
 def test_a_migrated_database_may_be_used(engine: Engine) -> None:
-    migrate.require_schema(engine)
+    require_schema(engine)
 
 
 def test_a_database_without_the_newest_migration_is_refused_with_the_remedy(empty_database_url: str) -> None:
@@ -218,3 +221,12 @@ def test_many_processes_may_migrate_at_once(empty_database_url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(migrate.upgrade, [empty_database_url] * 4))
     migrate.check(empty_database_url)
+
+
+def test_the_revisions_are_named_by_their_files_in_alembics_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    assert known_revisions() == [revision.revision for revision in script.walk_revisions()][::-1]
+    assert script.get_current_head() == known_revisions()[-1]
