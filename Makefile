@@ -14,10 +14,11 @@ help:  ## List the words
 setup:  ## Install everything into .venv (the other words do this by themselves)
 	@scripts/setup
 
-run: setup  ## Set everything up, simulate a cohort, run the nightly pipeline, say where to look
+run: setup  ## Set everything up, simulate a cohort, run the nightly pipeline and the weekly reports
 	@$(SEEDTEST) up --detach
 	@$(SEEDTEST) simulate --users 500 --items 150
 	@$(SEEDTEST) run nightly
+	@$(SEEDTEST) run generate-weekly-report
 	@$(SEEDTEST) verify
 	@$(SEEDTEST) summary
 

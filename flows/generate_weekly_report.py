@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from prefect.artifacts import create_link_artifact
@@ -17,6 +18,8 @@ from flows.stage import StageSummary, log_dropped, run_logger, snapshot, stage, 
 from reports.bucket import ReportBucket
 from reports.making import Order
 from reports.operator_pages import Troubles, publish_pages
+from reports.operator_pages.bank_page import INDEX_KEY
+from reports.operator_pages.cohort_page import index_key
 from reports.queries import report_users
 from reports.rendering import Format
 from seedtest.db.reports import load_coverage
@@ -30,6 +33,15 @@ WEEK = dt.timedelta(days=7)
 SLOWEST = 10
 # A message names so many of what failed; the artifact lists everything.
 NAMED_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where a series of reports is to be seen."""
+
+    series: str
+    text: str
+    key: str
 
 
 @stage_flow(STAGE)
@@ -90,8 +102,8 @@ def _run(
             if user is None:
                 links = _publish_pages(engine, bucket, order.week_start, outcome, settings)
             else:
-                links = [(each.value, report_key(user, order.week_start, each)) for each in order.formats]
-            _link(settings, bucket, order.week_start, links)
+                links = _reports_of(user, order, outcome)
+            _link(settings, bucket, links)
     return outcome
 
 
@@ -149,26 +161,37 @@ def publish_tables(name: str, outcome: Outcome) -> None:
 
 def _publish_pages(
     engine: Engine, bucket: ReportBucket, week_start: dt.date, outcome: Outcome, settings: Settings
-) -> list[tuple[str, str]]:
+) -> list[Link]:
     """Store the operators' pages; one that cannot be made is a fault of the run, and takes nothing else."""
     troubles = Troubles(outcome.made.failures, outcome.faults)
     try:
-        return publish_pages(engine, bucket, week_start, troubles, settings)
+        pages = publish_pages(engine, bucket, week_start, troubles, settings)
     except (DataError, ReportError, StorageError) as error:
         outcome.faults.append(f"the operators' pages: {error}")
         return []
+    series = {index_key(week_start): "index", INDEX_KEY: "item-bank"}
+    return [Link(series[key], name, key) for name, key in pages if key in series]
 
 
-def _link(
-    settings: Settings, bucket: ReportBucket, week_start: dt.date, links: Sequence[tuple[str, str]]
-) -> None:
+def _reports_of(user: str, order: Order, outcome: Outcome) -> list[Link]:
+    """Return links to one learner's reports, if there are any."""
+    made = outcome.made
+    if made.without_kpis or made.failures or outcome.faults:
+        return []
+    return [
+        Link(each.value, f"{each.upper()} report of {user}", report_key(user, order.week_start, each))
+        for each in order.formats
+    ]
+
+
+def _link(settings: Settings, bucket: ReportBucket, links: Sequence[Link]) -> None:
     """Leave a link to each series of reports; it opens for who may read the bucket."""
-    for name, key in links:
+    for link in links:
         create_link_artifact(
-            link=report_link(settings, bucket.name, key),
-            link_text=f"{name}, week from {week_start}",
-            key=f"weekly-report-{name}",
-            description=f"Weekly reports: {name}",
+            link=report_link(settings, bucket.name, link.key),
+            link_text=link.text,
+            key=f"weekly-report-{link.series}",
+            description=link.text,
         )
 
 

@@ -5,6 +5,9 @@ from urllib.parse import quote
 
 from seedtest.settings import Settings
 
+# A learner who is called _index has reports beside these pages, under other names.
+INDEX_FOLDER = "reports/_index/"
+
 
 def report_key(user_id: str, week_start: dt.date, report_format: str) -> str:
     """Return the key of a report: the learner's id is one segment, whatever stands in it."""
@@ -13,6 +16,11 @@ def report_key(user_id: str, week_start: dt.date, report_format: str) -> str:
     if segment in {".", ".."}:
         segment = segment.replace(".", "%2E")
     return f"reports/{segment}/{week_start.isoformat()}/report.{report_format}"
+
+
+def week_index_key(week_start: dt.date) -> str:
+    """Return the key of the page that shows operators a week's reports."""
+    return f"{INDEX_FOLDER}{week_start.isoformat()}/index.html"
 
 
 def report_link(settings: Settings, bucket: str, key: str) -> str:

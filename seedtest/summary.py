@@ -1,5 +1,6 @@
 """What the database holds after a run, for a person who has just run it."""
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,12 @@ from rich.table import Table
 from sqlalchemy.engine import Engine
 
 from seedtest.db.engine import shown_url
-from seedtest.db.schema import Base
+from seedtest.db.schema import Base, ThetaDrain
 from seedtest.errors import StackNotRunningError
 from seedtest.local.addresses import prefect_api_url
+from seedtest.local.folder import StackFolder
+from seedtest.local.state import load_state
+from seedtest.report_keys import week_index_key
 from seedtest.settings import Settings
 
 LATEST = """
@@ -19,7 +23,8 @@ SELECT
     (SELECT avg(theta) FROM mirt_ability_latest) AS mean_theta,
     (SELECT avg(se) FROM mirt_ability_latest) AS mean_se,
     (SELECT model_spec ->> 'version' FROM mirt_fit_meta
-        WHERE coalesce((model_spec ->> 'in_force')::boolean, true) ORDER BY fitted_at DESC LIMIT 1) AS version
+        WHERE coalesce((model_spec ->> 'in_force')::boolean, true) ORDER BY fitted_at DESC LIMIT 1) AS version,
+    (SELECT max(week_start) FROM report_artifacts) AS report_week
 """
 
 
@@ -32,6 +37,8 @@ class Summary:
     mean_se: float | None
     version: str | None
     ui: str | None
+    # Of the newest week that has any; None: there are none, or another store holds them.
+    reports: str | None
     home: Path
     database: str
 
@@ -45,11 +52,14 @@ def summarise(engine: Engine, settings: Settings) -> Summary:
             for name, table in Base.metadata.tables.items()
         }
     return Summary(
-        rows={"attempt (view)": latest.attempts} | {name: n for name, n in sorted(rows.items()) if n},
+        # The generation of drains is one row for ever.
+        rows={"attempt (view)": latest.attempts}
+        | {name: n for name, n in sorted(rows.items()) if n and name != ThetaDrain.__tablename__},
         mean_theta=latest.mean_theta,
         mean_se=latest.mean_se,
         version=latest.version,
         ui=_ui(settings),
+        reports=_reports(settings, latest.report_week),
         home=settings.home,
         database=shown_url(engine.url),
     )
@@ -60,6 +70,14 @@ def _ui(settings: Settings) -> str | None:
         return prefect_api_url(settings).removesuffix("/api")
     except StackNotRunningError:
         return None
+
+
+def _reports(settings: Settings, week_start: dt.date | None) -> str | None:
+    """Return where the operators' page of a week opens on the embedded stack."""
+    state = load_state(StackFolder(settings.home))
+    if week_start is None or state is None or state.servers.store is None:
+        return None
+    return f"{state.servers.store.links_url}/{week_index_key(week_start)}"
 
 
 def render(summary: Summary) -> Table:
@@ -74,6 +92,8 @@ def render(summary: Summary) -> Table:
         mean = f"{summary.mean_theta:.3f} (mean SE {summary.mean_se:.3f}), scale {summary.version}"
         table.add_row("mean θ of the learners", mean)
     table.add_row("Prefect's UI", summary.ui or "not running: seedtest up")
+    if summary.reports is not None:
+        table.add_row("weekly reports", summary.reports)
     table.add_row("data", str(summary.home))
     table.add_row("database", summary.database)
     return table

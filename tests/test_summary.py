@@ -37,6 +37,7 @@ def test_the_summary_counts_rows_averages_abilities_and_says_where_things_are(
     Console(file=said, width=200).print(render(summary))
     for text in ("mirt_ability", "0.25", "http://ui.example", str(tmp_path)):
         assert text in said.getvalue()
+    assert "weekly reports" not in said.getvalue()
 
 
 def test_an_empty_database_has_a_summary_too(engine: Engine, tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ from reports.operator_pages.figures import characteristic_curves, information_cu
 from reports.operator_pages.fits import FitRecord
 from reports.operator_pages.item_bank import ItemBank
 from reports.operator_pages.tables import Cell, Column, Group, Kind, folded_tables, table
+from seedtest.report_keys import INDEX_FOLDER
 from seedtest.version import code_version
 
 SOURCE = "item_bank.qmd"
-FOLDER = "reports/_index/item-bank/"
+FOLDER = f"{INDEX_FOLDER}item-bank/"
 INDEX_KEY = f"{FOLDER}index.html"
 MOST_CURVES = 24
 """Flagged items drawn one by one, about 15 kB each; the tables hold all."""

@@ -18,11 +18,10 @@ from reports.operator_pages.cohort import Cohort
 from reports.operator_pages.documents import NOT_KNOWN, TEXTS, Named, pm, rendered, size
 from reports.operator_pages.tables import Cell, Column, Group, Kind, folded_tables, link, listed, table
 from seedtest.failures import UserFailure
-from seedtest.report_keys import report_key
+from seedtest.report_keys import INDEX_FOLDER, report_key, week_index_key
 from seedtest.version import code_version
 
 SOURCE = "cohort_index.qmd"
-FOLDER = "reports/_index/"
 LEARNERS_A_PAGE = 5_000
 """About 1.5 MB where ids are UUIDs; the learners beyond are on further pages."""
 LEARNERS_A_GROUP = 500
@@ -45,7 +44,9 @@ class Troubles:
 
 def index_key(week_start: dt.date, number: int = 1) -> str:
     """Return where a page of a week lies in the bucket; the first is the index."""
-    return f"{FOLDER}{week_start.isoformat()}/{_file(number)}"
+    if number == 1:
+        return week_index_key(week_start)
+    return f"{INDEX_FOLDER}{week_start.isoformat()}/{_file(number)}"
 
 
 def cohort_page(cohort: Cohort, number: int, troubles: Troubles) -> bytes:
