@@ -23,7 +23,8 @@ SELECT
     (SELECT avg(theta) FROM mirt_ability_latest) AS mean_theta,
     (SELECT avg(se) FROM mirt_ability_latest) AS mean_se,
     (SELECT model_spec ->> 'version' FROM mirt_fit_meta
-        WHERE coalesce((model_spec ->> 'in_force')::boolean, true) ORDER BY fitted_at DESC LIMIT 1) AS version,
+        WHERE coalesce((model_spec ->> 'in_force')::boolean, true)
+        ORDER BY fitted_at DESC LIMIT 1) AS version,
     (SELECT max(week_start) FROM report_artifacts) AS report_week
 """
 
