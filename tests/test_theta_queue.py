@@ -358,6 +358,7 @@ def reported(engine: Engine, n_users: int) -> list[str]:
     return users
 
 
+@pytest.mark.heavy
 def test_two_drains_share_the_queue_and_do_nothing_twice(engine: Engine, database_url: str) -> None:
     users = reported(engine, 60)
     slow_down(engine, 0.02)
@@ -369,6 +370,7 @@ def test_two_drains_share_the_queue_and_do_nothing_twice(engine: Engine, databas
     assert done_without_theta(engine) == 0
 
 
+@pytest.mark.heavy
 def test_a_drain_killed_in_the_middle_loses_and_doubles_nothing(engine: Engine, database_url: str) -> None:
     users = reported(engine, 40)
     slow_down(engine, 0.03)

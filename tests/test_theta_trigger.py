@@ -25,6 +25,8 @@ from tests.local.conftest import free_port
 from tests.prefect_requests import ask
 from tests.theta_sessions import report
 
+pytestmark = pytest.mark.heavy
+
 START_SECS = 120
 # Longest that waking may take: a webhook waits for it.
 NO_TIME_SECS = 0.05

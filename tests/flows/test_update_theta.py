@@ -24,6 +24,8 @@ from tests.theta_sessions import (
     statuses,
 )
 
+pytestmark = pytest.mark.heavy
+
 PENDING, DONE, NOOP, PARKED = RequestStatus
 USERS = ["ann", "bob", "cid"]
 

@@ -82,6 +82,7 @@ def test_every_learner_has_both_reports_and_every_row_its_object(week: Engine, o
         assert found[key]["ServerSideEncryption"] == "AES256"
 
 
+@pytest.mark.heavy
 def test_a_rerun_makes_what_is_missing_or_out_of_date_and_nothing_else(week: Engine, objects: Any) -> None:
     generate_weekly_report(week=LAST_DAY)
     before, stored = rows(week), objects()
@@ -108,6 +109,7 @@ def test_a_rerun_makes_what_is_missing_or_out_of_date_and_nothing_else(week: Eng
     assert forced.counts["reports made"] == LEARNERS
 
 
+@pytest.mark.heavy
 def test_a_dry_run_writes_nothing(week: Engine, objects: Any) -> None:
     summary = generate_weekly_report(week=LAST_DAY, dry_run=True)
     assert summary.counts["reports made"] == 2 * LEARNERS
@@ -115,6 +117,7 @@ def test_a_dry_run_writes_nothing(week: Engine, objects: Any) -> None:
     assert objects() == {}
 
 
+@pytest.mark.heavy
 def test_one_learner_with_impossible_data_stops_nobody_else(week: Engine) -> None:
     with week.begin() as connection:
         bad = connection.execute(sa.text("SELECT min(user_id) FROM weekly_kpi")).scalar_one()
@@ -128,6 +131,7 @@ def test_one_learner_with_impossible_data_stops_nobody_else(week: Engine) -> Non
     assert len(rows(week)) == 2 * (LEARNERS - 1)
 
 
+@pytest.mark.heavy
 def test_one_learner_may_be_asked_for(week: Engine) -> None:
     with week.connect() as connection:
         one = connection.execute(sa.text("SELECT max(user_id) FROM weekly_kpi")).scalar_one()

@@ -23,7 +23,8 @@ def throwaway(target: Target) -> Iterator[Cluster]:
     """A namespace that the deployment makes, and only the test deletes."""
     made = Cluster(target.context, f"seedtest-deploy-{secrets.token_hex(3)}")
     yield made
-    made.kubectl("delete", "namespace", made.namespace, "--ignore-not-found", "--timeout=5m")
+    # The θ worker's pod takes its time to end; nothing here waits for it.
+    made.kubectl("delete", "namespace", made.namespace, "--ignore-not-found", "--wait=false")
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ SMALL_TARGETS = """() => [...document.querySelectorAll('a:not(.skip), summary')]
   .map(each => each.outerHTML.slice(0, 120))"""
 
 pytestmark = [
+    pytest.mark.heavy,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
 ]

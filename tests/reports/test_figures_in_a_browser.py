@@ -22,6 +22,7 @@ TOUCHING_PX = 1.0
 """Boxes of letters are a little larger than what is seen of them."""
 
 pytestmark = [
+    pytest.mark.heavy,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
 ]

@@ -164,6 +164,7 @@ FAULTS: dict[str, tuple[Rule, str]] = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_store_that_fails_leaves_no_row_without_its_object_and_a_rerun_makes_the_rest(
     fault: str, prepared: Engine, amazon: str, bucket: str, users: tuple[str, ...]
@@ -223,6 +224,7 @@ def test_an_object_that_changes_meanwhile_is_looked_at_again(amazon: str, bucket
         assert contended.seen["PUT"] == 2
 
 
+@pytest.mark.heavy
 def test_a_process_killed_in_between_leaves_no_row_without_its_object(
     prepared: Engine, amazon: str, bucket: str, users: tuple[str, ...]
 ) -> None:

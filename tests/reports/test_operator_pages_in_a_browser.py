@@ -32,6 +32,7 @@ OVERFLOWING = """() => [...document.querySelectorAll('main *, header *, footer *
   .map(each => each.outerHTML.slice(0, 120))"""
 
 pytestmark = [
+    pytest.mark.heavy,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
 ]

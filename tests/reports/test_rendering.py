@@ -165,6 +165,7 @@ def test_a_value_is_the_text_it_is_in_both_formats(text: str, language: Language
 TYPABLE = st.text(st.sampled_from("#$*_`~<>[](){}|\\\"'@&!^=+-.?:;,/%1aZ가힣 é"), min_size=1, max_size=24)
 
 
+@pytest.mark.heavy
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=TYPABLE.filter(str.strip))
 def test_any_text_survives_both_renderers(text: str) -> None:
@@ -253,6 +254,7 @@ def test_fonts_are_cut_to_the_characters_and_nothing_else() -> None:
     assert web_fonts(frozenset()) == ()
 
 
+@pytest.mark.heavy
 def test_equal_reports_render_to_equal_bytes_wherever_they_are_rendered() -> None:
     report = rich_report("ko")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:

@@ -24,6 +24,8 @@ from tests.db.exam_results import add_results
 from tests.theta_api.services import NO_PREFECT, PREFIX, SECRET, Service, running
 from tests.theta_sessions import answered, moments_ago
 
+pytestmark = pytest.mark.heavy
+
 CONFIG = ThetaServiceConfig(
     Settings(),
     SecretStr("postgresql://nowhere/x"),

@@ -15,6 +15,8 @@ from tests.irt_service.services import running as irt_service
 from tests.theta_api.services import UPDATE, Service, running
 from tests.theta_sessions import answered, moments_ago
 
+pytestmark = pytest.mark.heavy
+
 NOOP = "theta_update_failed: no attempts found or R IRT service unavailable"
 
 

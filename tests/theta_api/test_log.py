@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from sqlalchemy.engine import Engine
 
 from tests.api.auth.issuing import bearer, token
@@ -10,6 +11,8 @@ from tests.api.auth.key_servers import Served
 from tests.db.exam_results import add_results
 from tests.theta_api.services import HISTORY, PREFIX, SECRET, UPDATE, WEBHOOK, WEEKLY, running
 from tests.theta_sessions import answered, moments_ago
+
+pytestmark = pytest.mark.heavy
 
 LEARNER, SESSION, SUBJECT = "learner-xq7", "session-xq7", "caller-xq7"
 NOW = "2026-11-05T09:30:00Z"

@@ -17,6 +17,8 @@ from tests.api.auth.key_servers import Served
 from tests.theta_api.services import HISTORY, PATIENCE_SECS, UPDATE, Service, error_of, running
 from tests.theta_sessions import add_items
 
+pytestmark = pytest.mark.heavy
+
 NOW = "2026-11-05T09:30:00Z"
 
 
