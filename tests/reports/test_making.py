@@ -187,7 +187,7 @@ def test_a_store_that_fails_leaves_no_row_without_its_object_and_a_rerun_makes_t
 
 
 def test_a_store_that_is_not_there_is_named_and_nothing_is_recorded(
-    prepared: Engine, users: tuple[str, ...]
+    prepared: Engine, amazon_keys: None, users: tuple[str, ...]
 ) -> None:
     with (
         bucket_at(f"http://127.0.0.1:{free_port()}", "nowhere") as absent,
