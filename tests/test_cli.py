@@ -141,6 +141,7 @@ def test_run_without_a_server_says_how_to_start_one(home: Path, database_url: st
     assert "seedtest up" in done.stderr
 
 
+@pytest.mark.heavy
 def test_theta_lists_parked_sessions_and_replays_them(home: Path, engine: Engine, database_url: str) -> None:
     report(engine, "ann")
     with engine.begin() as connection:

@@ -28,6 +28,7 @@ ARGUMENTS = [
 PATIENCE_MS = 30_000
 
 pytestmark = [
+    pytest.mark.heavy,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
 ]

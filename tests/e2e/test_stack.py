@@ -8,6 +8,7 @@ import time
 from http import HTTPStatus
 
 import httpx
+import pytest
 import sqlalchemy as sa
 
 from seedtest.db.engine import create_engine
@@ -42,6 +43,7 @@ def test_a_run_is_followed_with_its_log(night: Running) -> None:
     assert any("Total observations: " in line for line in night.said)
 
 
+@pytest.mark.heavy
 def test_a_run_that_fails_is_no_success_and_says_why(night: Running) -> None:
     assert scalar(night, "UPDATE mirt_ability SET theta = 'NaN' RETURNING 1") == 1
     final = night.run("compute-daily-kpis", date=str(LAST_DAY))

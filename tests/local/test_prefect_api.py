@@ -151,6 +151,7 @@ def test_a_server_that_does_not_answer_is_named_with_what_to_do() -> None:
     assert len(said) == 1
 
 
+@pytest.mark.heavy
 def test_a_run_is_followed_across_a_restart_of_the_server(url: str, running: Stack) -> None:
     said: list[str] = []
     kill_once = [running.pid(SERVER)]

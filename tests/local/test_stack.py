@@ -174,6 +174,7 @@ def test_a_stopped_part_is_started_by_the_next_up(with_rows: Stack) -> None:
     assert rows_kept(with_rows)
 
 
+@pytest.mark.heavy
 def test_down_gives_runs_a_time_then_tells_the_server_that_they_were_stopped(with_rows: Stack) -> None:
     with going_nap(with_rows) as nap:
         with_rows.down(grace_secs=1)
@@ -191,6 +192,7 @@ def test_down_gives_runs_a_time_then_tells_the_server_that_they_were_stopped(wit
     assert rows_kept(with_rows)
 
 
+@pytest.mark.heavy
 def test_up_repairs_a_killed_supervisord_a_spoilt_state_file_and_a_stale_pid_file(with_rows: Stack) -> None:
     with going_nap(with_rows) as nap:
         left = list(marked_processes(with_rows.settings.home))
@@ -288,6 +290,7 @@ def test_an_external_server_that_does_not_answer_is_named_before_anything_starts
     made.clean()
 
 
+@pytest.mark.heavy
 def test_with_an_external_database_and_prefect_server_neither_is_started(
     running: Stack, folder: Path
 ) -> None:
@@ -328,6 +331,7 @@ def test_a_postgres_that_keeps_dying_is_given_up_with_the_end_of_its_log(borrowi
     assert list(marked_processes(borrowing.settings.home)) == []
 
 
+@pytest.mark.heavy
 def test_in_the_foreground_the_stack_runs_until_sigterm(borrowing: Stack) -> None:
     code = (
         "import pathlib; from seedtest.local import stack; from seedtest.settings import Settings;"
