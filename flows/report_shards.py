@@ -77,4 +77,7 @@ def _await(client: SyncPrefectClient, children: Sequence[UUID]) -> list[FlowRun]
 
 def _cancel(client: SyncPrefectClient, children: Sequence[UUID]) -> None:
     for child in children:
+        state = client.read_flow_run(child).state
+        if state is not None and state.is_final():
+            continue
         client.set_flow_run_state(child, Cancelling(message="The run that dealt out the reports has ended."))
