@@ -7,6 +7,7 @@ from prefect_aws.client_parameters import AwsClientParameters
 from blocks.run_time import load
 from blocks.table import REPORTS
 from reports.bucket import ReportBucket
+from seedtest.errors import ConfigurationError
 from seedtest.settings import Settings
 
 # A store that hangs costs a chunk of learners so long, three times at most; then the chunk is tried again.
@@ -20,11 +21,16 @@ def report_bucket(settings: Settings) -> ReportBucket:
     ------
     BlockFaultError
         There is a block that cannot be used.
+    ConfigurationError
+        Its credentials are not Amazon's.
     """
     block = load(S3Bucket, REPORTS) or _of_settings(settings)
     credentials = block.credentials
     if not isinstance(credentials, AwsCredentials):
-        credentials = _of_settings(settings).credentials
+        raise ConfigurationError(
+            f"The block s3-bucket/{REPORTS} has credentials of another kind than aws-credentials. Register "
+            "it anew: python -m blocks register --env ENV."
+        )
     parameters = credentials.aws_client_parameters.get_params_override()
     config = parameters.pop("config", Config()).merge(TIMES)
     client = credentials.get_boto3_session().client("s3", config=config, **parameters)
