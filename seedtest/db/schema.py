@@ -9,6 +9,7 @@ import uuid
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     CheckConstraint,
     Date,
@@ -370,6 +371,72 @@ class ReportPreference(Base):
     updated_at: Mapped[dt.datetime] = now()
 
     __table_args__ = (CheckConstraint("language IN ('ko', 'en')", name="language"),)
+
+
+class AnswerPack(Base):
+    """The answers of one result, unpacked from its JSON once: features and KPIs read these.
+
+    In step with exam_results by `row_version`, the transaction that wrote the row (xmin), which every
+    change moves. `bucket` (0 to 4095) is a stable hash of the learner, by which work is shared out.
+    """
+
+    __tablename__ = "answer_pack"
+
+    result_id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
+    row_version: Mapped[int] = mapped_column(BigInteger)
+    bucket: Mapped[int] = mapped_column(SmallInteger)
+    user_id: Mapped[str]
+    session_id: Mapped[str]
+    completed_at: Mapped[dt.datetime]
+    # Of the result's answers: for the data checks, which so need not unpack them.
+    n_elements: Mapped[int | None]
+    n_answers: Mapped[int]
+    n_correct: Mapped[int]
+    n_without_topic: Mapped[int]
+    n_without_time: Mapped[int]
+    n_impossible_times: Mapped[int]
+    n_repeated: Mapped[int]
+    n_hasty: Mapped[int]
+    # An array a column, one element an answer: text that polars decodes faster than PostgreSQL unnests.
+    answers: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    __table_args__ = (
+        Index("ix_answer_pack_bucket_completed_at", "bucket", "completed_at"),
+        Index("ix_answer_pack_completed_at", "completed_at"),
+    )
+
+
+class InputDigest(Base):
+    """What a stage's rows of a learner and day were computed from: equal digests need no new rows."""
+
+    __tablename__ = "input_digest"
+
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    date: Mapped[dt.date] = mapped_column(primary_key=True)
+    digest: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("ix_input_digest_date", "date"),)
+
+
+class BackfillWindow(Base):
+    """One window of a backfill, and how it went: a killed backfill goes on after the windows that are done."""
+
+    __tablename__ = "backfill_window"
+
+    backfill_id: Mapped[str] = mapped_column(primary_key=True)
+    first_day: Mapped[dt.date] = mapped_column(primary_key=True)
+    last_day: Mapped[dt.date]
+    flow: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="pending")
+    flow_run_id: Mapped[str | None]
+    reason: Mapped[str | None]
+    updated_at: Mapped[dt.datetime] = now()
+
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'running', 'done', 'failed')", name="status"),
+        Index("ix_backfill_window_updated_at", "updated_at"),
+    )
 
 
 SOURCE_TABLES = tuple(table for table in Base.metadata.sorted_tables if table.info == SOURCE)

@@ -37,6 +37,26 @@ def _number(key: str) -> str:
     )
 
 
+ANSWERS = f"""\
+    SELECT
+        e.ordinal::int AS ordinal,
+        e.question ->> 'question_id' AS item_id,
+        row_number() OVER (PARTITION BY e.question ->> 'question_id' ORDER BY e.ordinal) AS repeat_no,
+        {_boolean("is_correct")} AS is_correct,
+        {_boolean("correct")} AS legacy_correct,
+        {_number("time_spent_sec")} AS seconds,
+        coalesce({_number("used_hints")}, ({_boolean("used_hints")})::int) AS hints,
+        CASE WHEN jsonb_typeof(e.question -> 'topic') IN ('string', 'number') THEN e.question ->> 'topic' END
+            AS topic
+    FROM jsonb_array_elements(
+        CASE WHEN jsonb_typeof(r.result_json -> 'questions') = 'array' THEN r.result_json -> 'questions'
+        ELSE '[]'::jsonb END
+    ) WITH ORDINALITY AS e (question, ordinal)
+    WHERE jsonb_typeof(e.question -> 'question_id') IN ('string', 'number')
+        AND e.question ->> 'question_id' <> ''
+"""
+"""The answers of one result `r`, as the platform wrote them: SQL of a subquery."""
+
 ATTEMPT_BASE = f"""
 CREATE VIEW attempt_base AS
 SELECT
@@ -62,23 +82,7 @@ SELECT
     q.ordinal
 FROM exam_results AS r
 CROSS JOIN LATERAL (
-    SELECT
-        e.ordinal::int AS ordinal,
-        e.question ->> 'question_id' AS item_id,
-        row_number() OVER (PARTITION BY e.question ->> 'question_id' ORDER BY e.ordinal) AS repeat_no,
-        {_boolean("is_correct")} AS is_correct,
-        {_boolean("correct")} AS legacy_correct,
-        {_number("time_spent_sec")} AS seconds,
-        coalesce({_number("used_hints")}, ({_boolean("used_hints")})::int) AS hints,
-        CASE WHEN jsonb_typeof(e.question -> 'topic') IN ('string', 'number') THEN e.question ->> 'topic' END
-            AS topic
-    FROM jsonb_array_elements(
-        CASE WHEN jsonb_typeof(r.result_json -> 'questions') = 'array' THEN r.result_json -> 'questions'
-        ELSE '[]'::jsonb END
-    ) WITH ORDINALITY AS e (question, ordinal)
-    WHERE jsonb_typeof(e.question -> 'question_id') IN ('string', 'number')
-        AND e.question ->> 'question_id' <> ''
-) AS q
+{ANSWERS}) AS q
 LEFT JOIN question ON question.id = q.item_id
 WHERE r.user_id <> '' AND r.status IS DISTINCT FROM 'failed'
 """
