@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import bulk, irt, theta_api, weekly_reports
+from benchmarks import batch, bulk, irt, theta_api, weekly_reports
 from benchmarks.irt.rivals import Rivals
 from benchmarks.timing import machine
 
@@ -16,6 +16,7 @@ class Part(StrEnum):
     """What can be measured by itself."""
 
     BULK = "bulk"
+    BATCH = "batch"
     IRT = "irt"
     THETA_API = "theta-api"
     REPORTS = "reports"
@@ -44,6 +45,10 @@ def main(  # noqa: PLR0913 (typer makes an option of each)
     ] = False,
     learners: Annotated[int, typer.Option(help="Learners in the database of the θ API")] = 2_000,
     reports: Annotated[int, typer.Option(help="Learners whose weekly reports are made")] = 400,
+    batch_sizes: Annotated[
+        list[int] | None, typer.Option(help="Answers in the window of features and KPIs (default: 1M, 10M)")
+    ] = None,
+    batch_runs: Annotated[int, typer.Option(help="Runs of which features and KPIs give the median")] = 5,
     cores: Annotated[
         int | None, typer.Option(help="Processes that make reports (default: all cores)")
     ] = None,
@@ -53,6 +58,8 @@ def main(  # noqa: PLR0913 (typer makes an option of each)
     print(machine())
     if Part.BULK in chosen:
         bulk.main()
+    if Part.BATCH in chosen:
+        batch.main(sizes=batch_sizes or batch.SIZES, runs=batch_runs)
     if Part.IRT in chosen:
         on_path = shutil.which("Rscript")
         r = rscript if rscript is not None or on_path is None else Path(on_path)

@@ -1,85 +1,123 @@
 """Topic features of the last days, or of any range: the same code, so a backfill gives the same rows."""
 
 import datetime as dt
+from dataclasses import replace
 
 import polars as pl
+from sqlalchemy.engine import Connection
 
 from flows.artifacts import progress, publish_summary, publish_table
+from flows.batch_runs import STEPS, UNPACKING, How, Tally, in_batches, judge_output, unpack_new
+from flows.batch_shards import in_shards
 from flows.settings import run_settings
 from flows.stage import (
     Days,
     StageSummary,
+    Transactions,
     log_dropped,
     resolve_date,
     run_logger,
-    snapshot,
     stage,
     stage_flow,
     timed,
+    transactions,
     unusable_items,
 )
-from seedtest.db.attempts import Scope, count_left_out, load_attempts
+from seedtest.batches.features import STAGE, FeatureBatch, FeatureJob, run_feature_batch
+from seedtest.db.attempts import Scope
+from seedtest.db.buckets import Buckets
 from seedtest.db.calibrations import load_fit
-from seedtest.db.results import write_features
-from seedtest.features import NEEDS_DAYS_BEFORE, FeatureResult, topic_features
+from seedtest.db.frames import Written
+from seedtest.db.packed_answers import question_topics
+from seedtest.db.quality import feature_output
+from seedtest.db.results import sweep_features
 from seedtest.settings import Settings
 from seedtest.windows import first_day
 
-STAGE = "aggregate-features-daily"
-STEPS = ("Loading answers", "Computing features", "Writing features")
+SHOWN = ("date", "attempts", "correct", "rt_median", "theta_estimate")
+"""Columns that the table of days is made of."""
 
 
 @stage_flow(STAGE)
 def aggregate_features_daily(
-    date: dt.date | None = None, lookback_days: Days = None, dry_run: bool = False
+    date: dt.date | None = None, lookback_days: Days = None, full: bool = False, dry_run: bool = False
 ) -> StageSummary:
     """Compute each learner's day in each topic: counts, times, hints, θ with its SE, improvement.
 
     Args:
         date: Last UTC day to compute, whole. Empty: yesterday.
         lookback_days: Days up to the date to compute; any range will do. Empty: AGG_LOOKBACK_DAYS.
+        full: Compute also what has not changed since the last run.
         dry_run: Load and compute, say what would be written, write nothing.
     """
     settings = run_settings(agg_lookback_days=lookback_days)
     last = resolve_date(date)
-    first = first_day(last, settings.agg_lookback_days)
-    with timed(StageSummary(stage=STAGE, date=last, dry_run=dry_run)) as summary:
-        summary.facts["days"] = f"{first} to {last}"
-        result = _run(summary, settings, first, last)
+    with (
+        timed(StageSummary(stage=STAGE, date=last, dry_run=dry_run)) as summary,
+        stage(STAGE, settings) as engine,
+    ):
+        if settings.batch_shards > 1:
+            in_shards(summary, settings, lookback_days=lookback_days, full=full)
+        else:
+            with transactions(engine, dry_run=dry_run) as given:
+                rows = feature_rows(summary, settings, given, How(full=full, dry_run=dry_run))
+            publish_features(summary, rows)
     log_dropped(summary)
     publish_summary(summary)
-    publish_table(STAGE, _by_day(result.rows), f"Features by day, {first} to {last}")
     return summary
 
 
-def _run(summary: StageSummary, settings: Settings, first: dt.date, last: dt.date) -> FeatureResult:
-    with stage(STAGE, settings) as engine, progress(STAGE, STEPS) as shown, snapshot(engine) as connection:
-        attempts = load_attempts(connection, Scope(first_day(first, NEEDS_DAYS_BEFORE + 1), last))
-        fit = load_fit(connection)
-        summary.dropped = count_left_out(connection, Scope(first, last)) | unusable_items(fit)
-        run_logger().info("Loaded %d answers and %d calibrated items", attempts.height, len(fit.items))
-        shown.reach("Loading answers")
-        result = topic_features(
-            attempts, first, last, items=fit.items, prior=fit.prior, repeats=settings.mirt_repeats
-        )
-        shown.reach("Computing features")
-        if result.n_without_topic:
-            summary.dropped["answers without a topic"] = result.n_without_topic
-        summary.counts = {"answers loaded": attempts.height, "feature rows computed": result.rows.height}
-        if not summary.dry_run:
-            written = write_features(connection, result.rows, first, last)
-            summary.counts |= written.described("feature rows")
-            run_logger().info("Features upsert completed: %s", written)
-        shown.reach("Writing features")
-    return result
+def feature_rows(summary: StageSummary, settings: Settings, given: Transactions, how: How) -> pl.DataFrame:
+    """Bring the features of a shard's learners up to date; return what was computed, a line a row."""
+    last = summary.date
+    first = first_day(last, settings.agg_lookback_days)
+    summary.facts["days"] = f"{first} to {last}"
+    tally, n_without_topic, computed = Tally(), 0, []
+    with given.snapshot() as connection:
+        fit, topics = load_fit(connection), question_topics(connection)
+    job = FeatureJob(first, last, fit, topics, settings.mirt_repeats)
+    with progress(summary.stage, STEPS) as shown:
+        before = unpack_new(summary, settings, given, job.scope, Scope(first, last), how.shard)
+        summary.dropped |= unusable_items(fit)
+        shown.reach(UNPACKING)
+        context = job.context
+
+        def run(connection: Connection, buckets: Buckets) -> FeatureBatch:
+            return run_feature_batch(connection, job, buckets, context, dry_run=how.dry_run, full=how.full)
+
+        for done in in_batches(given, settings, job.scope, how.shard, shown, run):
+            tally.add(done.n_answers, done.n_unchanged, done.written)
+            n_without_topic += done.n_without_topic
+            computed.append(done.rows.select(*SHOWN))
+    if n_without_topic:
+        summary.dropped["answers without a topic, among those read"] = n_without_topic
+    rows = pl.concat(computed)
+    _count(summary, tally, rows)
+    if not how.dry_run:
+        with given.begin() as connection:
+            swept = sweep_features(connection, STAGE, first, last, how.shard)
+        tally.written += replace(Written(), deleted=swept)
+        summary.counts |= tally.written.described("feature rows")
+        run_logger().info("Features upsert completed: %s", tally.written)
+        with given.snapshot() as connection:
+            values = feature_output(connection, Scope(first, last), how.shard)
+        judge_output(summary, settings, values, before)
+    return rows
 
 
-def _by_day(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return a line a day, since a line a learner and topic would be too long to read."""
-    return (
+def _count(summary: StageSummary, tally: Tally, rows: pl.DataFrame) -> None:
+    summary.counts |= {
+        "answers loaded": tally.n_answers,
+        "learners' days unchanged": tally.n_unchanged,
+        "feature rows computed": rows.height,
+    }
+
+
+def publish_features(summary: StageSummary, rows: pl.DataFrame) -> None:
+    """Publish a line a day, since a line a learner and topic would be too long to read."""
+    table = (
         rows.group_by("date")
         .agg(
-            learners=pl.col("user_id").n_unique(),
             rows=pl.len(),
             attempts=pl.col("attempts").sum(),
             accuracy=pl.col("correct").sum() / pl.col("attempts").sum(),
@@ -89,3 +127,4 @@ def _by_day(rows: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("date")
     )
+    publish_table(summary.stage, table, f"Features computed by this run, by day, {summary.facts['days']}")

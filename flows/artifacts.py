@@ -83,8 +83,11 @@ class Progress:
 
     def reach(self, step: str, share: float = 1.0) -> None:
         """Say that `share` of a step is done, and all steps before it."""
-        done = (self._steps.index(step) + share) / len(self._steps)
-        update_progress_artifact(self._artifact_id, progress=round(100 * done, 1), description=step)
+        self.tell((self._steps.index(step) + share) / len(self._steps), step)
+
+    def tell(self, share: float, text: str) -> None:
+        """Say that `share` of the whole is done, in words of the caller's."""
+        update_progress_artifact(self._artifact_id, progress=round(100 * share, 1), description=text)
 
 
 @contextmanager

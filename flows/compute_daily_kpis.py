@@ -1,103 +1,139 @@
 """The weekly KPIs of every active learner, for the running week and the last completed one."""
 
 import datetime as dt
+from dataclasses import dataclass, field
 
 import polars as pl
+from sqlalchemy.engine import Connection
 
 from flows.artifacts import progress, publish_summary, publish_table
+from flows.batch_runs import STEPS, UNPACKING, How, Tally, in_batches, judge_output, unpack_new
+from flows.batch_shards import in_shards
 from flows.settings import run_settings
 from flows.stage import (
     Days,
     StageSummary,
+    Transactions,
     log_dropped,
     resolve_date,
     run_logger,
-    snapshot,
     stage,
     stage_flow,
     timed,
+    transactions,
     unusable_items,
 )
-from seedtest.db.attempts import count_left_out, last_days, load_attempts
-from seedtest.db.calibrations import load_abilities, load_fit, load_goals
-from seedtest.db.results import write_kpis
+from seedtest.batches.kpis import STAGE, KpiBatch, KpiJob, run_kpi_batch
+from seedtest.db.attempts import last_days
+from seedtest.db.buckets import Buckets
+from seedtest.db.calibrations import load_fit
+from seedtest.db.frames import Written
+from seedtest.db.quality import kpi_output
+from seedtest.db.results import sweep_kpis
 from seedtest.errors import StageError
-from seedtest.kpis import KPIS, NEEDS_DAYS, KpiResult, weekly_kpis
+from seedtest.failures import UserFailure
+from seedtest.kpis import KPIS
 from seedtest.settings import Settings
-from seedtest.windows import kpi_weeks
 
-STAGE = "compute-daily-kpis"
-STEPS = ("Loading answers", "Computing KPIs", "Writing KPIs")
 # A message names so many of the learners that failed; the artifact lists them all.
 NAMED_FAILURES = 3
+# The answers of so many days are judged: those before were, by the runs of their days.
+JUDGED_DAYS = 7
+
+
+@dataclass
+class KpiOutcome:
+    """The rows that a run computed, without their learners, and the learners that failed."""
+
+    rows: list[pl.DataFrame] = field(default_factory=list)
+    failures: list[UserFailure] = field(default_factory=list)
 
 
 @stage_flow(STAGE)
 def compute_daily_kpis(
-    date: dt.date | None = None, lookback_days: Days = None, dry_run: bool = False
+    date: dt.date | None = None, lookback_days: Days = None, full: bool = False, dry_run: bool = False
 ) -> StageSummary:
     """Compute improvement, efficiency, recovery, engagement, goal probability and churn risk.
 
     Args:
         date: Last UTC day that counts, whole. Empty: yesterday.
         lookback_days: Learners with an answer in these last days get KPIs. Empty: KPI_LOOKBACK_DAYS.
+        full: Compute also what has not changed since the last run.
         dry_run: Load and compute, say what would be written, write nothing.
     """
     settings = run_settings(kpi_lookback_days=lookback_days)
     last = resolve_date(date)
-    with timed(StageSummary(stage=STAGE, date=last, dry_run=dry_run)) as summary:
-        result = _run(summary, settings, last)
+    outcome = KpiOutcome()
+    with (
+        timed(StageSummary(stage=STAGE, date=last, dry_run=dry_run)) as summary,
+        stage(STAGE, settings) as engine,
+    ):
+        if settings.batch_shards > 1:
+            in_shards(summary, settings, lookback_days=lookback_days, full=full)
+        else:
+            with transactions(engine, dry_run=dry_run) as given:
+                outcome = learners_kpis(summary, settings, given, How(full=full, dry_run=dry_run))
+            publish_kpis(summary, outcome)
     log_dropped(summary)
     publish_summary(summary)
-    publish_table(STAGE, _by_week(result.rows), f"KPIs over the learners, by week, {last}")
-    _report_failures(result)
+    report_failures(outcome)
     return summary
 
 
-def _run(summary: StageSummary, settings: Settings, last: dt.date) -> KpiResult:
-    with stage(STAGE, settings) as engine, progress(STAGE, STEPS) as shown, snapshot(engine) as connection:
-        scope = last_days(last, max(NEEDS_DAYS, settings.kpi_lookback_days))
-        attempts = load_attempts(connection, scope)
-        fit = load_fit(connection)
-        abilities = load_abilities(connection, before=last + dt.timedelta(days=1))
-        summary.dropped = count_left_out(connection, scope) | unusable_items(fit)
-        run_logger().info("Loaded %d answers and %d abilities", attempts.height, abilities.height)
-        shown.reach("Loading answers")
-        result = weekly_kpis(
-            attempts,
-            last,
-            items=fit.items,
-            prior=fit.prior,
-            abilities=abilities,
-            goals=load_goals(connection),
-            default_target=settings.metrics_default_target,
-            churn_horizon_days=settings.metrics_churn_horizon_days,
-            lookback_days=settings.kpi_lookback_days,
-            repeats=settings.mirt_repeats,
-        )
-        shown.reach("Computing KPIs")
-        processed = result.rows["user_id"].n_unique()
-        summary.counts = {
-            "answers loaded": attempts.height,
-            "learners processed": processed,
-            "learners failed": len(result.failures),
-            "KPI rows computed": result.rows.height,
-        }
-        run_logger().info("KPIs: %d users processed, %d failed", processed, len(result.failures))
-        if not summary.dry_run:
-            weeks = [week.week_start for week in kpi_weeks(last)]
-            written = write_kpis(
-                connection, result.rows, weeks, [failure.user_id for failure in result.failures]
-            )
-            summary.counts |= written.described("KPI rows")
-            run_logger().info("KPI upsert completed: %s", written)
-        shown.reach("Writing KPIs")
-    return result
+def learners_kpis(summary: StageSummary, settings: Settings, given: Transactions, how: How) -> KpiOutcome:
+    """Bring the KPIs of a shard's learners up to date; return what was computed."""
+    tally, outcome, n_learners = Tally(), KpiOutcome(), 0
+    with given.snapshot() as connection:
+        job = KpiJob(summary.date, load_fit(connection), settings)
+    judged = last_days(summary.date, JUDGED_DAYS)
+    summary.facts["days judged and counted"] = f"{judged.first_day} to {judged.last_day}"
+    with progress(summary.stage, STEPS) as shown:
+        before = unpack_new(summary, settings, given, job.scope, judged, how.shard)
+        summary.dropped |= unusable_items(job.fit)
+        shown.reach(UNPACKING)
+        context = job.context
+
+        def run(connection: Connection, buckets: Buckets) -> KpiBatch:
+            return run_kpi_batch(connection, job, buckets, context, dry_run=how.dry_run, full=how.full)
+
+        for done in in_batches(given, settings, job.scope, how.shard, shown, run):
+            tally.add(done.n_answers, done.n_unchanged, done.written)
+            n_learners += done.n_learners
+            outcome.rows.append(done.rows.drop("user_id"))
+            outcome.failures += done.failures
+    n_failed = len(outcome.failures)
+    summary.counts |= {
+        "answers loaded": tally.n_answers,
+        "learners processed": n_learners - n_failed,
+        "learners failed": n_failed,
+        "KPI rows unchanged since the last run": tally.n_unchanged,
+        "KPI rows computed": sum(rows.height for rows in outcome.rows),
+    }
+    run_logger().info("KPIs: %d users processed, %d failed", n_learners - n_failed, n_failed)
+    if not how.dry_run:
+        _write_the_rest(summary, given, job, tally, outcome, how)
+        with given.snapshot() as connection:
+            values = kpi_output(connection, [week.week_start for week in job.weeks], how.shard)
+        judge_output(summary, settings, values, before)
+    return outcome
 
 
-def _by_week(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return a line a week and KPI: how many learners have it, and how it is distributed."""
-    return (
+def _write_the_rest(
+    summary: StageSummary, given: Transactions, job: KpiJob, tally: Tally, outcome: KpiOutcome, how: How
+) -> None:
+    """Empty the rows that no batch had to do with, and say what was written."""
+    failed = [failure.user_id for failure in outcome.failures]
+    with given.begin() as connection:
+        swept = sweep_kpis(connection, STAGE, [week.week_start for week in job.weeks], failed, how.shard)
+    tally.written += Written(changed=swept)
+    summary.counts |= tally.written.described("KPI rows")
+    run_logger().info("KPI upsert completed: %s", tally.written)
+
+
+def publish_kpis(summary: StageSummary, outcome: KpiOutcome) -> None:
+    """Publish a line a week and KPI: how many learners have it, and how it is distributed."""
+    rows = pl.concat(outcome.rows)
+    table = (
         rows.unpivot(KPIS, index=["week_start", "as_of"], variable_name="kpi")
         .group_by("week_start", "as_of", "kpi")
         .agg(
@@ -110,13 +146,14 @@ def _by_week(rows: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("week_start", pl.col("kpi").cast(pl.Enum(KPIS)))
     )
+    publish_table(summary.stage, table, f"KPIs computed by this run, by week, {summary.date}")
 
 
-def _report_failures(result: KpiResult) -> None:
+def report_failures(outcome: KpiOutcome) -> None:
     """Fail the run for learners that failed, once all the others are written."""
-    if not result.failures:
+    if not outcome.failures:
         return
-    table = [{"user_id": failure.user_id, "reason": failure.reason} for failure in result.failures]
+    table = [{"user_id": failure.user_id, "reason": failure.reason} for failure in outcome.failures]
     publish_table(f"{STAGE}-failures", table, "Learners without KPIs, and why")
     named = "; ".join(f"{row['user_id']}: {row['reason']}" for row in table[:NAMED_FAILURES])
     raise StageError(

@@ -5,7 +5,9 @@ import datetime as dt
 from sqlalchemy.engine import Engine
 
 from flows.artifacts import Progress, progress, publish_summary, publish_table
+from flows.batch_runs import judge_output, unpack
 from flows.picture_pages import publish_pictures
+from flows.quality import publish_findings, require_no_errors
 from flows.settings import run_settings
 from flows.stage import (
     Days,
@@ -17,6 +19,7 @@ from flows.stage import (
     stage,
     stage_flow,
     timed,
+    transactions,
 )
 from seedtest.calibration import (
     Answers,
@@ -36,10 +39,12 @@ from seedtest.calibration_report import (
     warnings,
 )
 from seedtest.calibration_review import review_table
+from seedtest.db.quality import ability_output, answer_evidence, compared
 from seedtest.engine import EmbeddedEngine
 from seedtest.engine import Engine as IrtEngine
 from seedtest.irt_client import HttpEngine
 from seedtest.item_review import headlines
+from seedtest.quality import check_answers
 from seedtest.settings import LinkingName, Model, Repeats, Settings
 
 STAGE = "mirt-calibrate"
@@ -97,8 +102,14 @@ def _irt_engine(settings: Settings) -> IrtEngine:
 def _run(summary: StageSummary, settings: Settings, plan: CalibrationPlan) -> Outcome | None:
     irt_engine = _irt_engine(settings)
     with stage(STAGE, settings) as engine, progress(STAGE, STEPS) as shown:
-        with snapshot(engine) as connection:
-            answers = load_answers(connection, plan)
+        with transactions(engine, dry_run=summary.dry_run) as given:
+            unpacked = unpack(given, settings, compared(plan.scope), plan.scope)
+            with given.snapshot() as connection:
+                evidence = answer_evidence(connection, plan.scope, left_out=unpacked.left_out)
+                before = check_answers(evidence)
+                answers = load_answers(connection, plan)
+        publish_findings(STAGE, before)
+        require_no_errors(before, settings.quality_errors)
         _tell_loaded(summary, answers)
         shown.reach("Loading answers")
         if answers.counted.is_empty() or summary.dry_run:
@@ -111,7 +122,9 @@ def _run(summary: StageSummary, settings: Settings, plan: CalibrationPlan) -> Ou
             summary.facts["outcome"] = why
             return None
         outcome = _fit(summary, irt_engine, answers, plan, shown)
-        _write(summary, engine, outcome, plan)
+        fitted_at = _write(summary, engine, outcome, plan)
+        with snapshot(engine) as connection:
+            judge_output(summary, settings, ability_output(connection, fitted_at), before)
         shown.reach("Writing parameters and abilities")
         return outcome
 
@@ -153,15 +166,17 @@ def _fit(
     return outcome
 
 
-def _write(summary: StageSummary, engine: Engine, outcome: Outcome, plan: CalibrationPlan) -> None:
+def _write(summary: StageSummary, engine: Engine, outcome: Outcome, plan: CalibrationPlan) -> dt.datetime:
+    fitted_at = dt.datetime.now(dt.UTC)
     with engine.begin() as connection:
-        written = write_outcome(connection, outcome, plan, dt.datetime.now(dt.UTC))
+        written = write_outcome(connection, outcome, plan, fitted_at)
     fit = outcome.published.calibration
     run_logger().info(
         "Calibration upsert completed: %d items, %d abilities", len(fit.items), len(fit.abilities)
     )
     for table, rows in written.items():
         summary.counts |= rows.described(table)
+    return fitted_at
 
 
 def _publish(summary: StageSummary, outcome: Outcome | None) -> None:

@@ -100,6 +100,47 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+class Transactions:
+    """The transactions of a run: each committed at its end or, in a dry run, all one that is rolled back."""
+
+    def __init__(self, engine: Engine, dry: Connection | None) -> None:
+        self._engine = engine
+        self._dry = dry
+
+    def at_a_time(self, wanted: int) -> int:
+        """Return how many of `wanted` transactions there may be at a time: one in a dry run."""
+        return wanted if self._dry is None else 1
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Begin one whose statements each see what was committed before them."""
+        if self._dry is not None:
+            yield self._dry
+            return
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Begin one that sees one state of the database throughout."""
+        if self._dry is not None:
+            yield self._dry
+            return
+        with snapshot(self._engine) as connection:
+            yield connection
+
+
+@contextmanager
+def transactions(engine: Engine, *, dry_run: bool) -> Iterator[Transactions]:
+    """Give the transactions of a run; a dry run sees what it has prepared, and leaves nothing."""
+    if not dry_run:
+        yield Transactions(engine, None)
+        return
+    with engine.connect() as connection:
+        yield Transactions(engine, connection)
+        connection.rollback()
+
+
 def run_logger() -> LoggingAdapter:
     """Return the logger of the flow run itself; Prefect's own would write to the task around a subflow."""
     context = FlowRunContext.get()

@@ -39,9 +39,10 @@ class Reference(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WeakTopic(Checked):
-    """θ in the topic is low: `gap` logits below the reference, from `n` counted answers.
+    """θ in the topic is low: `gap` logits below `expected_theta`, from `n` counted answers.
 
-    `item_ids` are items of the topic about right to begin with; there may be none.
+    That is the EAP to be expected of such answers at the reference, `levels.expected_eap`. `item_ids` are
+    items of the topic about right to begin with; there may be none.
     """
 
     kind: ClassVar = AdviceKind.WEAK_TOPIC
@@ -51,6 +52,7 @@ class WeakTopic(Checked):
     n: Count
     reference: Reference
     reference_theta: float
+    expected_theta: float
     gap: Amount
     item_ids: tuple[str, ...]
 
@@ -101,11 +103,11 @@ class RegularPractice(Checked):
     """Days of practice have become rarer, or none was this week.
 
     `gap_days` is the days of the last four weeks for each day of practice in them, `active_days`;
-    `gap_before_days` that of the four weeks before, None without such a day.
+    `gap_before_days` that of the four weeks before; None without such a day.
     """
 
     kind: ClassVar = AdviceKind.REGULAR_PRACTICE
-    gap_days: Amount
+    gap_days: Amount | None
     gap_before_days: Amount | None
     days_since_last: Count
     active_days: Count

@@ -87,6 +87,8 @@ def fill(report: WeeklyReport, figures: Figures) -> str:
         longest_streak=wording.longest_streak(active),
         timed_weeks=wording.timed_weeks(report.response_times),
         linking_rows=said.linking_rows(report.linking) if report.linking else (),
+        fit_rows=said.fit_rows(report.linking) if report.linking else (),
+        usual_range=said.usual_range(report.linking) if report.linking else None,
         data_rows=said.data_rows(report),
     )
 

@@ -11,9 +11,10 @@ import polars as pl
 from reports.bank import Bank
 from reports.goals import goal_rows, goals_of
 from reports.items import items_of, starters
-from reports.levels import level_of, percentile
+from reports.levels import expected_eap, level_of, percentile
 from reports.measures import (
     ability_points,
+    answer_span_rows,
     day_rows,
     item_rows,
     response_time_rows,
@@ -60,6 +61,7 @@ class Measured:
     days: ByUser
     times: ByUser
     week: ByUser
+    answer_span: ByUser
     without_topic: ByUser
     languages: ByUser
 
@@ -80,6 +82,7 @@ def measure(source: Source, period: Period, bank: Bank, repeats: Repeats) -> Mea
         days=_by_user(day_rows(answers, period)),
         times=_by_user(response_time_rows(answers, period)),
         week=_by_user(week_rows(answers, period)),
+        answer_span=_by_user(answer_span_rows(answers, period)),
         without_topic=_by_user(rows_without_topic(answers, period)),
         languages=_by_user(source.languages),
     )
@@ -102,7 +105,7 @@ def build(
     """
     points, answered = _rows(measured.points, user_id), _rows(measured.items, user_id)
     ability = _ability(points, bank)
-    topics = tuple(Topic(**row) for row in _rows(measured.topics, user_id))
+    topics = tuple(_topic(row, ability, bank) for row in _rows(measured.topics, user_id))
     goals = goals_of(_rows(measured.goals, user_id), period.week_end)
     topic_ids = {topic.topic_id for topic in topics} | {goal.topic_id for goal in goals}
     items = items_of(answered, ability.theta if ability else None, topic_ids, bank)
@@ -123,6 +126,7 @@ def build(
             starters=lambda topic_id, theta: starters(bank, answered, topic_id, theta),
         )
     )
+    span = _one(measured.answer_span, user_id)
     history, computed_at = _kpis(_rows(measured.kpis, user_id), period)
     return WeeklyReport(
         user_id=user_id,
@@ -141,7 +145,7 @@ def build(
         no_advice=no_advice,
         linking=bank.linked,
         counts=counts,
-        data=DataDates(week.get("first_answer_at"), week.get("last_answer_at"), computed_at, code_version()),
+        data=DataDates(span.get("first_answer_at"), span.get("last_answer_at"), computed_at, code_version()),
     )
 
 
@@ -187,6 +191,13 @@ def _ability(points: Rows, bank: Bank) -> Ability | None:
         as_of=newest["as_of"],
         source=AbilitySource(newest["source"]),
     )
+
+
+def _topic(row: Mapping[str, Any], ability: Ability | None, bank: Bank) -> Topic:
+    expected = None
+    if ability is not None and row["se"] is not None:
+        expected = expected_eap(ability.theta, row["se"], bank.prior.mean, bank.prior.sd)
+    return Topic(**row, expected_theta=expected)
 
 
 def _trend(points: Rows, other_scales: Rows, period: Period, bank: Bank) -> AbilityTrend:

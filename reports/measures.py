@@ -169,8 +169,7 @@ def response_time_rows(answers: pl.DataFrame, period: Period) -> pl.DataFrame:
 
 
 def week_rows(answers: pl.DataFrame, period: Period) -> pl.DataFrame:
-    """Return counts and `known_ms` of each learner's week with an answer, and its first and last answer."""
-    at = pl.col("completed_at")
+    """Return counts and `known_ms` of each learner's week with an answer."""
     return (
         within(answers, period.week_start, period.week_end)
         .group_by("user_id")
@@ -180,11 +179,17 @@ def week_rows(answers: pl.DataFrame, period: Period) -> pl.DataFrame:
             sessions=pl.col("session_id").n_unique(),
             active_days=DAY.n_unique(),
             known_ms=_MS.sum(),
-            first_answer_at=at.min(),
-            last_answer_at=at.max(),
         )
         .sort("user_id")
     )
+
+
+def answer_span_rows(answers: pl.DataFrame, period: Period) -> pl.DataFrame:
+    """Return the times of each learner's first and last answer of the eight weeks."""
+    at = pl.col("completed_at")
+    in_weeks = within(answers, period.first_day, period.week_end)
+    spans = in_weeks.group_by("user_id").agg(first_answer_at=at.min(), last_answer_at=at.max())
+    return spans.sort("user_id")
 
 
 def rows_without_topic(answers: pl.DataFrame, period: Period) -> pl.DataFrame:

@@ -194,6 +194,8 @@ class Topic(Checked):
         Wilson's 95 % interval of `accuracy`.
     theta, se, n
         EAP from the `n` counted answers of the 60 days up to the week's end; None without one.
+    expected_theta
+        The EAP to be expected of such answers at the learner's θ over all topics; None without either.
     improvement
         I_t restricted to the topic, as of the week's end.
     rt_median_ms
@@ -210,6 +212,7 @@ class Topic(Checked):
     theta: float | None
     se: Amount | None
     n: Count
+    expected_theta: float | None
     improvement: Change | None
     rt_median_ms: Amount | None
     last_answered_at: dt.datetime
@@ -274,7 +277,7 @@ class Counts(Checked):
 
 @dataclass(frozen=True, slots=True)
 class DataDates:
-    """What the footer says of the data; the code's version is the one that assembled the report."""
+    """What the footer says of the data, answers of the eight weeks; the code is what assembled the report."""
 
     first_answer_at: dt.datetime | None
     last_answer_at: dt.datetime | None

@@ -31,7 +31,7 @@ MOST_ITEMS = 5
 MIN_TOPIC_ANSWERS = MIN_ANSWERS_FOR_THETA
 """Counted answers from which a topic's θ is judged, as I_t judges one."""
 MIN_TOPIC_GAP = 0.3
-"""Logits below the reference from which a topic is weak, if they are also more than the topic's SE."""
+"""Logits below what is to be expected from which a topic is weak, if they are also more than its SE."""
 REVIEW_DAYS = 28
 """Days in which a wrong answer calls for a review, R_t's window."""
 OVERDUE_WEEKS = 8
@@ -112,31 +112,36 @@ def _behind_goals(facts: Facts) -> list[BehindGoal]:
 
 def _weak_topics(facts: Facts) -> list[WeakTopic]:
     """Topics below the learner's own level or, for a learner below the mean, below the mean of all."""
-    reference, kind = facts.theta_mean, Reference.COHORT
-    if facts.theta is not None and facts.theta > reference:
-        reference, kind = facts.theta, Reference.OWN
-    weak = [
-        WeakTopic(
-            topic_id=topic.topic_id,
-            theta=topic.theta,
-            se=topic.se,
-            n=topic.n,
-            reference=kind,
-            reference_theta=reference,
-            gap=reference - topic.theta,
-            item_ids=(),
-        )
-        for topic in facts.topics
-        if topic.n >= MIN_TOPIC_ANSWERS
-        and topic.theta is not None
-        and topic.se is not None
-        and reference - topic.theta >= max(MIN_TOPIC_GAP, topic.se)
-    ]
+    judged = (_against_reference(topic, facts) for topic in facts.topics if topic.n >= MIN_TOPIC_ANSWERS)
+    weak = [topic for topic in judged if topic and topic.gap >= max(MIN_TOPIC_GAP, topic.se)]
     weak.sort(key=lambda topic: (-topic.gap, topic.topic_id))
     return [
         replace(topic, item_ids=facts.starters(topic.topic_id, topic.theta))
         for topic in weak[:MOST_WEAK_TOPICS]
     ]
+
+
+def _against_reference(topic: Topic, facts: Facts) -> WeakTopic | None:
+    """Return how far θ in a topic lies below what is to be expected; None where it does not, or is unknown.
+
+    Of a learner at the mean the mean is expected, however few the answers.
+    """
+    reference, expected, kind = facts.theta_mean, facts.theta_mean, Reference.COHORT
+    if facts.theta is not None and topic.expected_theta is not None and facts.theta > reference:
+        reference, expected, kind = facts.theta, topic.expected_theta, Reference.OWN
+    if topic.theta is None or topic.se is None or topic.theta > expected:
+        return None
+    return WeakTopic(
+        topic_id=topic.topic_id,
+        theta=topic.theta,
+        se=topic.se,
+        n=topic.n,
+        reference=kind,
+        reference_theta=reference,
+        expected_theta=expected,
+        gap=expected - topic.theta,
+        item_ids=(),
+    )
 
 
 def _review(facts: Facts) -> list[ReviewMissed]:
@@ -158,11 +163,10 @@ def _regular_practice(facts: Facts) -> list[RegularPractice]:
         return []
     half = facts.week_end - dt.timedelta(days=len(facts.days) // 2)
     n_recent = sum(day > half for day in practised)
-    n_before = len(practised) - n_recent
     span = len(facts.days) / 2
-    gap, gap_before = span / max(1, n_recent), span / n_before if n_before else None
+    gap, gap_before = (span / n if n else None for n in (n_recent, len(practised) - n_recent))
     since_last = (facts.week_end - practised[-1]).days
-    is_rarer = gap_before is not None and gap > MIN_GAP_DAYS and gap >= GAP_GROWTH * gap_before
+    is_rarer = gap and gap_before and gap > MIN_GAP_DAYS and gap >= GAP_GROWTH * gap_before
     if not is_rarer and since_last < SILENT_DAYS:
         return []
     return [RegularPractice(gap, gap_before, days_since_last=since_last, active_days=n_recent)]

@@ -49,6 +49,15 @@ class FitCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class UsualRange:
+    """The mean of all learners' θ, and between which θ most of them lie."""
+
+    mean: str
+    low: str
+    high: str
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A line of a list or table of facts."""
 
@@ -101,18 +110,21 @@ class Wording:
         return ", ".join(parts) or t.gettext("no level set")
 
     def goal_status(self, goal: Goal) -> str:
-        """Return the state in a word or two, and the chance that the goal is reached."""
+        """Return the state in a word or two, and how likely it is that the goal is reached already."""
         t = self._texts
         said = t.gettext(_STATUS[goal.status])
         if goal.probability is None:
             return said
-        chance = t.gettext("chance %(share)s", share=t.percent(goal.probability))
+        share = t.percent(goal.probability)
+        if goal.status is GoalStatus.REACHED:
+            chance = t.gettext("%(share)s sure", share=share)
+        else:
+            chance = t.gettext("reached already: %(share)s likely", share=share)
         return f"{said} · {chance}"
 
     def linking_rows(self, linking: LinkedFit) -> list[Row]:
-        """Return what is known of the fit, in the order of interest."""
+        """Return how the fit came to its scale, in the order of interest."""
         t = self._texts
-        mean_and_sd = f"{t.number(linking.theta_mean)}; {t.number(linking.theta_sd)}"
         rows = []
         if linking.slope is not None and linking.intercept is not None:
             rows += [
@@ -124,15 +136,24 @@ class Wording:
         return [
             *rows,
             Row(t.gettext("Anchor questions"), t.number(linking.n_anchors, 0)),
-            Row(t.gettext("Questions"), t.number(linking.n_items, 0)),
-            Row(t.gettext("Learners"), t.number(linking.n_users, 0)),
-            Row(
-                t.gettext("Mean and spread of θ"),
-                mean_and_sd,
-            ),
-            Row(t.gettext("Model"), name(linking.model)),
             Row(t.gettext("Scale"), name(linking.version)),
         ]
+
+    def fit_rows(self, linking: LinkedFit) -> list[Row]:
+        """Return what the fit rests on, and the learners' distribution."""
+        t = self._texts
+        mean_and_sd = f"{t.number(linking.theta_mean)}; {t.number(linking.theta_sd)}"
+        return [
+            Row(t.gettext("Model"), name(linking.model)),
+            Row(t.gettext("Questions"), t.number(linking.n_items, 0)),
+            Row(t.gettext("Learners"), t.number(linking.n_users, 0)),
+            Row(t.gettext("Mean and spread of θ"), mean_and_sd),
+        ]
+
+    def usual_range(self, linking: LinkedFit) -> UsualRange:
+        """Return where learners lie on the fit's scale; 95 of 100 are within two standard deviations."""
+        mean, sd = linking.theta_mean, linking.theta_sd
+        return UsualRange(*(self._texts.number(at, 1) for at in (mean, mean - 2 * sd, mean + 2 * sd)))
 
     def data_rows(self, report: WeeklyReport) -> list[Row]:
         """Return the dates and versions that the footer states."""

@@ -47,7 +47,6 @@ class CalibrationPlan:
     max_observations: int
     min_responses: int
     update_questions: bool
-    retention_days: int
 
     @classmethod
     def from_settings(
@@ -63,7 +62,6 @@ class CalibrationPlan:
             max_observations=settings.mirt_max_obs,
             min_responses=settings.mirt_min_responses,
             update_questions=settings.irt_update_question_meta,
-            retention_days=settings.ability_retention_days,
         )
 
 
@@ -270,7 +268,6 @@ def write_outcome(
         topic_abilities=topic_abilities(
             _topic_answers(connection, answers), plan.scope.last_day, fit.items, fit.prior, plan.repeats
         ),
-        retention_days=plan.retention_days,
         min_responses=plan.min_responses,
     )
     if plan.update_questions and outcome.reach().in_force:

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from seedtest import irt_commands, service_commands, theta_commands, token_commands
+from seedtest import backfill_commands, irt_commands, service_commands, theta_commands, token_commands
 from seedtest.errors import ConfigurationError, SeedtestError
 from seedtest.local import simulate as simulation
 from seedtest.local import stack, stopping
@@ -39,6 +39,7 @@ app = typer.Typer(
 DEFAULTS = SimulationPlan()
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+backfill_commands.register(app)
 irt_commands.register(app)
 service_commands.register(app)
 theta_commands.register(app)

@@ -5,7 +5,8 @@
     SeedtestError
     ├── ConfigurationError      a setting is missing or contradicts another
     ├── DataError               answers, files or rows that cannot be used
-    │   └── ImportFileError     a file that cannot be imported at all
+    │   ├── ImportFileError     a file that cannot be imported at all
+    │   └── DataQualityError    a data check found what nothing should be written from
     ├── CalibrationError        no model can be fitted to the data given
     ├── IrtServiceError         the IRT service gives no usable answer
     ├── ReportError             a report cannot be rendered
@@ -37,6 +38,10 @@ class DataError(SeedtestError):
 
 class ImportFileError(DataError):
     """A file that cannot be imported at all: unreadable, or without a needed column."""
+
+
+class DataQualityError(DataError):
+    """A data check found what nothing should be written from; the message names the check and what to do."""
 
 
 class CalibrationError(SeedtestError):

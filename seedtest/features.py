@@ -37,6 +37,7 @@ def topic_features(
     items: ItemParameters,
     prior: Prior,
     repeats: Repeats,
+    only: pl.DataFrame | None = None,
 ) -> FeatureResult:
     """Compute the features of every learner's day in a topic from `first_day` to `last_day`, inclusive.
 
@@ -55,6 +56,8 @@ def topic_features(
         Of the fit in force.
     repeats
         Which answers to one item count for θ; all other columns count every answer.
+    only
+        The learners' days to compute, user_id and date; all of the range where not given.
 
     Returns
     -------
@@ -66,7 +69,11 @@ def topic_features(
     answers = conform(attempts, ATTEMPTS).with_columns(date=DAY)
     in_range = within(answers, first_day, last_day)
     in_topics = answers.filter(pl.col("topic_id").is_not_null())
-    days = _day_in_topic(within(in_topics, first_day, last_day))
+    wanted = within(in_topics, first_day, last_day)
+    if only is not None:
+        users = pl.col("user_id").cast(wanted.schema["user_id"], strict=False)
+        wanted = wanted.join(only.select(users, "date"), on=["user_id", "date"], how="semi")
+    days = _day_in_topic(wanted)
     keys = ["user_id", "topic_id"]
     last = pl.col("date")
     windows = days.select(*KEY, first_day=last - pl.duration(days=TOPIC_THETA_DAYS - 1), last_day=last)
@@ -76,6 +83,7 @@ def topic_features(
     ).select(improvement=improvement())
     estimates = thetas.select(theta_estimate="theta", theta_sd="se")
     rows = pl.concat([days, estimates, gains], how="horizontal")
+    rows = rows.with_columns(pl.col("user_id", "topic_id").cast(pl.String))
     return FeatureResult(rows, in_range["topic_id"].null_count())
 
 

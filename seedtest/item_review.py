@@ -9,7 +9,7 @@ import polars as pl
 
 from seedtest.irt import AnchorStability, ExclusionKind, ItemParameters, Prior
 from seedtest.irt.connectivity import Connectivity
-from seedtest.irt.exclusions import Exclusion
+from seedtest.irt.exclusions import ALL_RIGHT, ALL_WRONG, Exclusion
 from seedtest.irt.fit import ClassicalStatistics, MeanSquares
 
 LOW_DISCRIMINATION = 0.35
@@ -52,8 +52,8 @@ WAITING = "fewer than"
 
 ADVICE: Final[Mapping[str, str]] = {
     WAITING: "Wait for more answers, or widen the days of the calibration.",
-    "all answers are right": "It measures nobody here: use it as a warm-up, or replace it.",
-    "all answers are wrong": "Check the key; if it is right, the item is too hard for these learners.",
+    ALL_RIGHT: "It measures nobody here: use it as a warm-up, or replace it.",
+    ALL_WRONG: "Check the key; if it is right, the item is too hard for these learners.",
     "its learners answered no other item": "Give it together with other items.",
     "discrimination is negative": "Check the key and the wording: better learners fail it more often.",
     "discrimination is below": "Rewrite or retire it: it does not tell learners apart.",

@@ -169,6 +169,7 @@ def weekly_kpis(  # noqa: PLR0913 - the inputs of §3, each named by its caller
     churn_horizon_days: int = 14,
     lookback_days: int = 56,
     repeats: Repeats = "first",
+    only: pl.DataFrame | None = None,
 ) -> KpiResult:
     """Compute the KPIs of everybody with an answer in the last `lookback_days` days up to `date`.
 
@@ -195,6 +196,8 @@ def weekly_kpis(  # noqa: PLR0913 - the inputs of §3, each named by its caller
         Days in which a learner must have answered to have rows.
     repeats
         Which answers to one item count for θ; accuracy counts all.
+    only
+        The rows to compute, user_id and week_start; where not given, both of everybody.
 
     Raises
     ------
@@ -207,20 +210,28 @@ def weekly_kpis(  # noqa: PLR0913 - the inputs of §3, each named by its caller
             f"{churn_horizon_days} days: set METRICS_DEFAULT_TARGET to a finite number and "
             "METRICS_CHURN_HORIZON_DAYS to 1 or more."
         )
+    answers = conform(attempts, ATTEMPTS)
     cohort = _Cohort(
-        conform(attempts, ATTEMPTS),
-        conform(abilities, evidence.ABILITIES),
-        evidence.goal_evidence(conform(goals, evidence.GOALS)),
+        answers,
+        _of_users(conform(abilities, evidence.ABILITIES), answers),
+        _of_users(evidence.goal_evidence(conform(goals, evidence.GOALS)), answers),
     )
-    parameters = _Parameters(items, prior, repeats, default_target, churn_horizon_days)
+    wanted = None if only is None else _of_users(only, answers)
+    parameters = _Parameters(items, prior, repeats, default_target, churn_horizon_days, wanted)
     user_ids = within(cohort.attempts, first_day(date, lookback_days), date)["user_id"].unique().sort()
     measured, raised = isolate(
         user_ids, lambda batch: _measure(batch.to_frame(), cohort, kpi_weeks(date), parameters)
     )
     possible, impossible = split_by_bounds(measured, (*INPUT_BOUNDS, *KPI_BOUNDS))
     failures = sorted((*raised, *impossible), key=lambda failure: failure.user_id)
-    rows = possible.select("user_id", "week_start", "as_of", *KPIS).sort("user_id", "week_start")
-    return KpiResult(rows, tuple(failures))
+    rows = possible.select(pl.col("user_id").cast(pl.String), "week_start", "as_of", *KPIS)
+    return KpiResult(rows.sort("user_id", "week_start"), tuple(failures))
+
+
+def _of_users(rows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Give `user_id` the type it has in `answers`; learners that are no category there have no answers."""
+    user_id = pl.col("user_id").cast(answers.schema["user_id"], strict=False)
+    return rows.with_columns(user_id).drop_nulls("user_id")
 
 
 @dataclass(frozen=True)
@@ -241,23 +252,32 @@ class _Parameters:
     repeats: Repeats
     default_target: float
     churn_horizon_days: int
+    only: pl.DataFrame | None
+
+    def learners(self, users: pl.DataFrame, week: KpiWeek) -> pl.DataFrame:
+        """Return those of `users` whose row of the week is wanted."""
+        if self.only is None:
+            return users
+        wanted = self.only.filter(pl.col("week_start") == week.week_start)
+        return users.join(wanted, on="user_id", how="semi", maintain_order="left")
 
 
 def _measure(
     users: pl.DataFrame, cohort: _Cohort, weeks: Iterable[KpiWeek], parameters: _Parameters
 ) -> pl.DataFrame:
     """Return the evidence and the KPIs of each of `users` in each week."""
-    own = cohort.of(users)
     churn = churn_risk(parameters.churn_horizon_days)
-    return pl.concat(_gather(users, own, week, parameters) for week in weeks).with_columns(
+    return pl.concat(_gather(users, cohort, week, parameters) for week in weeks).with_columns(
         I_t=improvement(), E_t=efficiency(), R_t=recovery(), A_t=engagement(), P=goal_probability(), S=churn
     )
 
 
 def _gather(users: pl.DataFrame, cohort: _Cohort, week: KpiWeek, parameters: _Parameters) -> pl.DataFrame:
     """Return one row a learner with all evidence as of the end of the week's `as_of`."""
-    rows = users.with_columns(week_start=pl.lit(week.week_start), as_of=pl.lit(week.as_of))
-    answers = evidence.history(cohort.attempts, week.as_of)
+    wanted = parameters.learners(users, week)
+    own = cohort.of(wanted)
+    rows = wanted.with_columns(week_start=pl.lit(week.week_start), as_of=pl.lit(week.as_of))
+    answers = evidence.history(own.attempts, week.as_of)
     gains = evidence.improvement_evidence(
         answers, rows, parameters.items, parameters.prior, parameters.repeats, by=["user_id"]
     )
@@ -267,8 +287,8 @@ def _gather(users: pl.DataFrame, cohort: _Cohort, week: KpiWeek, parameters: _Pa
         evidence.recovery_evidence(answers),
         evidence.engagement_evidence(answers),
         evidence.activity_evidence(answers),
-        evidence.ability_evidence(cohort.abilities, week.as_of),
-        cohort.targets,
+        evidence.ability_evidence(own.abilities, week.as_of),
+        own.targets,
     ):
         rows = rows.join(part, on="user_id", how="left")
     return rows.with_columns(pl.col("target").fill_null(parameters.default_target))

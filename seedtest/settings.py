@@ -13,6 +13,7 @@ Model = Literal["Rasch", "1PL", "2PL", "3PL"]
 Repeats = Literal["first", "latest", "all"]
 LinkingName = Literal["mean-sigma", "mean-mean", "haebara", "stocking-lord", "fixed"]
 EngineName = Literal["embedded", "http"]
+QualityErrors = Literal["stop", "warn"]
 ReportFormat = Literal["html", "pdf", "html,pdf"]
 ReportRenderer = Literal["embedded", "quarto"]
 Language = Literal["ko", "en"]
@@ -47,6 +48,26 @@ class Settings(BaseSettings):
     )
     statement_timeout_secs: int = Field(
         3600, ge=1, le=2_147_483, description="Longest time in seconds that one SQL statement may take"
+    )
+    quality_errors: QualityErrors = Field(
+        "stop",
+        description="What an error of the data checks does: stop ends the run before it writes, warn goes on",
+    )
+
+    memory_limit_mb: int | None = Field(
+        None, ge=1, description="Memory in MB that a run may take; unset: the container's limit"
+    )
+    batch_answers: int | None = Field(
+        None, ge=1, description="Answers that features and KPIs hold at a time; unset: as memory allows"
+    )
+    batch_connections: int = Field(
+        4,
+        ge=1,
+        le=32,
+        description="Connections that unpack results at a time; half as many work on batches of learners",
+    )
+    batch_shards: int = Field(
+        1, ge=1, le=64, description="Runs that the learners of features and KPIs are dealt out to"
     )
 
     mirt_model: Model = Field(
@@ -115,6 +136,12 @@ class Settings(BaseSettings):
         7, ge=1, description="Days up to yesterday for which topic features are recomputed"
     )
     ability_retention_days: int = Field(400, ge=1, description="Days that the history of abilities is kept")
+    pack_retention_days: int = Field(
+        180, ge=70, description="Days that unpacked answers are kept; features and KPIs read the last 67"
+    )
+    request_retention_days: int = Field(
+        90, ge=1, description="Days that settled requests of sessions for a θ are kept"
+    )
 
     enable_irt_online_update: bool = Field(
         default=False, description="Whether the session hook asks for a new θ after a session"

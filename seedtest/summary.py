@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.engine import Engine
 
 from seedtest.db.engine import shown_url
@@ -81,20 +83,27 @@ def _reports(settings: Settings, week_start: dt.date | None) -> str | None:
     return f"{state.servers.store.links_url}/{week_index_key(week_start)}"
 
 
-def render(summary: Summary) -> Table:
-    """Return the summary as a table."""
+def render(summary: Summary) -> RenderableType:
+    """Return the summary as a table, with the places to look at below it."""
     table = Table(title="The pipeline's tables", show_header=False, title_justify="left")
     table.add_column()
     table.add_column(overflow="fold")
     for name, rows in summary.rows.items():
         table.add_row(name, f"{rows:,} rows")
-    table.add_section()
     if summary.mean_theta is not None:
+        table.add_section()
         mean = f"{summary.mean_theta:.3f} (mean SE {summary.mean_se:.3f}), scale {summary.version}"
         table.add_row("mean θ of the learners", mean)
-    table.add_row("Prefect's UI", summary.ui or "not running: seedtest up")
+    return Group(table, *_places(summary))
+
+
+def _places(summary: Summary) -> list[Text]:
+    """Return a line each, which no terminal is to break: an address is clicked on, or copied."""
+    places = {"Prefect's UI": summary.ui or "not running: seedtest up"}
     if summary.reports is not None:
-        table.add_row("weekly reports", summary.reports)
-    table.add_row("data", str(summary.home))
-    table.add_row("database", summary.database)
-    return table
+        places["weekly reports"] = summary.reports
+    places |= {"data": str(summary.home), "database": summary.database}
+    width = max(map(len, places))
+    return [
+        Text(f"{name:{width}}  {place}", no_wrap=True, overflow="ignore") for name, place in places.items()
+    ]

@@ -106,7 +106,9 @@ def _one_a_group(ordered: pl.DataFrame, repeats: Repeats, group: Sequence[str]) 
 
 def _on_calibrated(attempts: pl.DataFrame, items: ItemParameters) -> pl.DataFrame:
     index = pl.DataFrame({"item_id": pl.Series(items.item_ids, dtype=pl.String)}).with_row_index("item")
-    return attempts.join(index, on="item_id")
+    # As an Enum, an item that nobody answered is no category: not strictly, it becomes null.
+    known = index.with_columns(pl.col("item_id").cast(attempts.schema["item_id"], strict=False))
+    return attempts.join(known.drop_nulls(), on="item_id")
 
 
 def _by_key(

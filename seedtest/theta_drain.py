@@ -58,7 +58,7 @@ class Drained:
 
     outcomes: Counter[RequestStatus] = field(default_factory=Counter)
     parked: list[Parked] = field(default_factory=list)
-    learners: int = 0
+    user_ids: set[str] = field(default_factory=set)
     batches: int = 0
     oldest_wait_secs: float = 0.0
     seconds: float = 0.0
@@ -67,6 +67,11 @@ class Drained:
     def requests(self) -> int:
         """Requests tried."""
         return self.outcomes.total()
+
+    @property
+    def learners(self) -> int:
+        """Learners whose requests were tried, each counted once over all batches."""
+        return len(self.user_ids)
 
 
 def drain(engine: Engine, settings: Settings) -> Drained:
@@ -99,7 +104,7 @@ def _drain_batch(engine: Engine, settings: Settings, drained: Drained) -> bool:
         most_attempts = settings.theta_max_attempts
         settlements = [_settlement(one, results[one.user_id], most_attempts) for one in requests]
         settle(connection, settlements)
-    _count(drained, requests, settlements, len(users))
+    _count(drained, requests, settlements)
     return True
 
 
@@ -147,9 +152,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"[:MOST_REASON_CHARACTERS]
 
 
-def _count(
-    drained: Drained, requests: Sequence[SessionRequest], settlements: Sequence[Settlement], learners: int
-) -> None:
+def _count(drained: Drained, requests: Sequence[SessionRequest], settlements: Sequence[Settlement]) -> None:
     now = dt.datetime.now(dt.UTC)
     waits_secs = [(now - request.requested_at).total_seconds() for request in requests]
     drained.oldest_wait_secs = max(drained.oldest_wait_secs, *waits_secs)
@@ -160,5 +163,5 @@ def _count(
         for one in settlements
         if one.status is RequestStatus.PARKED
     ]
-    drained.learners += learners
+    drained.user_ids.update(user_ids.values())
     drained.batches += 1

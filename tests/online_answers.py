@@ -60,7 +60,6 @@ def publish(
                 "as_of": UTC_TIME,
             }
         ),
-        retention_days=400,
         min_responses=5,
     )
 

@@ -1,6 +1,7 @@
 """What a person is told at the end of `make run`."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -45,3 +46,14 @@ def test_an_empty_database_has_a_summary_too(engine: Engine, tmp_path: Path) -> 
     assert summary.rows == {"attempt (view)": 0}
     assert (summary.mean_theta, summary.mean_se, summary.version) == (None, None, None)
     assert render(summary)
+
+
+def test_addresses_stay_whole_on_a_narrow_terminal(engine: Engine, tmp_path: Path) -> None:
+    found = summarise(engine, Settings(seedtest_home=tmp_path))
+    address = f"http://127.0.0.1:40001/{'seedtest-reports/' * 5}index.html"
+    said = io.StringIO()
+    terminal = Console(file=said, width=80, soft_wrap=True)
+    terminal.print(render(replace(found, reports=address, ui=address, database=address)))
+    lines = said.getvalue().splitlines()
+    assert sum(line.endswith(address) for line in lines) == 3
+    assert all(len(line) <= 80 for line in lines if address not in line and str(tmp_path) not in line)

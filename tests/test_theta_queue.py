@@ -199,6 +199,14 @@ def test_sessions_of_one_learner_are_computed_once(engine: Engine) -> None:
     assert scalar(engine, "SELECT count(*) FROM mirt_ability") == 1
 
 
+def test_a_learner_whose_sessions_fall_into_several_batches_is_counted_once(engine: Engine) -> None:
+    add_sessions(engine, ["ann"])
+    for number in range(4):
+        report(engine, "ann", f"s-{number}")
+    drained = drain(engine, settings(theta_batch_size=1))
+    assert (drained.requests, drained.learners, drained.batches) == (4, 1, 4)
+
+
 def test_a_learner_without_answers_is_a_noop_with_its_reason(engine: Engine) -> None:
     add_sessions(engine, ["ann"])
     report(engine, "stranger")

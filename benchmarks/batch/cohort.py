@@ -103,10 +103,10 @@ def _chunks(rng: np.random.Generator, size: Size, weights: np.ndarray) -> Iterat
         part = second[start : start + SESSIONS_A_CHUNK]
         learner = rng.choice(size.learners, len(part), p=weights)
         number = np.arange(start, start + len(part))
-        frame = pl.DataFrame({"learner": learner, "second": part % 86_400, "number": number})
-        yield frame.with_columns(
-            date=pl.lit(size.first_day) + pl.duration(days=pl.Series(part // 86_400, dtype=pl.Int64))
+        frame = pl.DataFrame(
+            {"learner": learner, "second": part % 86_400, "number": number, "day": part // 86_400}
         )
+        yield frame.with_columns(date=pl.lit(size.first_day) + pl.duration(days="day"))
 
 
 def _results(

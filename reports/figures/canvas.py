@@ -30,13 +30,14 @@ from matplotlib.transforms import Affine2D
 from reports.figures.lettering import drawable, printable
 from reports.figures.style import FAMILIES, LABEL, LIGHT, WIDTH_PX, Role, Size, themed
 from reports.fonts import NANUM
+from reports.texts import MINUS
 
 PX_PER_INCH = 72
 DECIMALS = 2
 STRIPE_PX = 2
 Anchor = Literal["left", "center", "right"]
-MINUS = "\u2212"
-"""Nanum Gothic has none, and in SVG typst would set all of a number that has one in another font."""
+PRINTED_MINUS = "\u2013"
+"""Nanum Gothic has no minus, and in SVG typst would set all of a number that has one in another font."""
 _SETTING = threading.Lock()
 """matplotlib's settings are the process's: another thread must not put them back meanwhile."""
 _FAMILY_STYLE = f"font-family: '{NANUM}'; "
@@ -67,6 +68,10 @@ class Mark(Enum):
     DOT = Path.unit_circle()
     CROSS = Path([(-1, -1), (1, 1), (-1, 1), (1, -1)], [Path.MOVETO, Path.LINETO] * 2)
     BAR = Path([(0, -1), (0, 1)], [Path.MOVETO, Path.LINETO])
+    WHISKER = Path(
+        [(0, -1.3), (0, 1.3), (-0.75, -1.3), (0.75, -1.3), (-0.75, 1.3), (0.75, 1.3)],
+        [Path.MOVETO, Path.LINETO] * 3,
+    )
     DIAMOND = Path([(0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0), (0, -1.3)], closed=True)
 
 
@@ -144,7 +149,7 @@ class Canvas:
         bold: bool = False,
     ) -> None:
         """Write a line of text, its baseline at the point; cut by `lettering.fitted` it fits."""
-        font, shown = _font(size, bold=bold), drawable(text).replace(MINUS, "-")
+        font, shown = _font(size, bold=bold), drawable(text)
         x, y = np.round(at, DECIMALS)
         if shown:
             self._add(_Label(x, y, shown, color=LIGHT[role], ha=anchor, fontproperties=font))
@@ -179,7 +184,8 @@ class Canvas:
             self._drawing.savefig(drawn, format="svg", metadata={"Date": None})
         markup = drawn.getvalue()
         body = _GROUP.sub(_classed, markup[markup.index("<g ") :]).replace("\n", "")
-        printed = self._root(name, said) + printable(_SHAPE_OR_TEXT.sub(_plain, body))
+        plain = _SHAPE_OR_TEXT.sub(_plain, body).replace(MINUS, PRINTED_MINUS)
+        printed = self._root(name, said) + printable(plain)
         on_screen = self._root(name, said) + _SHAPE_OR_TEXT.sub(_themed, body)
         return Figure(name, on_screen, printed, said, self.width_px, self.height_px)
 

@@ -1,5 +1,6 @@
 """The six KPIs, each on its own range, with last week's for comparison."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.figures.canvas import Box, Canvas, Figure, Look, Mark, Point
@@ -45,22 +46,29 @@ class _Row:
 
 def kpi_overview(report: WeeklyReport, texts: Texts) -> Figure:
     """Draw the KPIs; one that is not known has an empty range and says so."""
-    canvas = Canvas(ROW_PX * len(KPI_NAMES) + LEGEND_PX)
     now, before = report.kpis, report.last_week_kpis
     rows = [
         _Row(name, getattr(now, name), getattr(before, name), at * ROW_PX)
         for at, name in enumerate(KPI_NAMES)
     ]
+    keys = _keys(rows, texts)
+    canvas = Canvas(ROW_PX * len(KPI_NAMES) + (LEGEND_PX if keys else 0))
     for row in rows:
         _head(canvas, row, texts)
         _draw(canvas, row, texts)
-    keys = (
-        Key(texts.gettext("this week"), _NOW, Mark.DOT),
-        Key(texts.gettext("last week"), _BEFORE, Mark.DIAMOND),
-    )
     legend(canvas, [keys], canvas.height_px - 6)
     said = texts.gettext("The six key metrics of the week.")
     return canvas.figure("kpi-overview", " ".join([said, *(_said(row, texts) for row in rows)]))
+
+
+def _keys(rows: Sequence[_Row], texts: Texts) -> list[Key]:
+    """Return the keys of what is drawn, and of nothing else."""
+    keys = []
+    if any(row.now is not None for row in rows):
+        keys.append(Key(texts.gettext("this week"), _NOW, Mark.DOT))
+    if any(row.before is not None for row in rows):
+        keys.append(Key(texts.gettext("last week"), _BEFORE, Mark.DIAMOND))
+    return keys
 
 
 def _head(canvas: Canvas, row: _Row, texts: Texts) -> None:

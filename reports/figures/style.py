@@ -20,7 +20,8 @@ WIDTH_PX: Final = 336
 Drawn wide and shrunk to a phone, their text would be too small to read. Wide screens and paper set them in
 columns, not below 80 mm wide on paper (6.5 pt for the smallest text).
 """
-MAX_WIDTH_PX: Final = 520
+MAX_WIDTH_PX: Final = 430
+"""At which the names and values in a figure are as large as the text around it."""
 
 
 class Size(float):

@@ -49,13 +49,14 @@ def theta_trend(report: WeeklyReport, texts: Texts) -> Figure | None:
     trend = [_Week(at[p.week_start], p) for p in report.ability_trend.points if p.week_start in at]
     if not trend:
         return None
-    keys = legend_lines(_keys(trend, texts))
+    runs = list(_runs(trend))
+    keys = legend_lines(_keys(trend, runs, texts))
     canvas = Canvas(AREA.y + AREA.height + WEEK_LABELS_PX + LINE_PX * len(keys))
     heading(canvas, texts.gettext("Ability θ (logits)"), _newest(trend[-1].point, texts))
     values = [value for week in trend for value in (week.low, week.high)]
     theta, ticks = spanning(values, AREA.y + AREA.height, AREA.y, most=MOST_TICKS, at_least=LEAST_SPAN)
     across(canvas, theta, [(value, texts.number(value, decimals(ticks))) for value in ticks], AREA)
-    for run in _runs(trend):
+    for run in runs:
         _ribbon(canvas, run, theta)
     _points(canvas, trend, theta)
     draw_weeks(canvas, AREA, weeks, texts)
@@ -77,13 +78,18 @@ def _runs(trend: Sequence[_Week]) -> Iterator[list[_Week]]:
 def _ribbon(canvas: Canvas, run: Sequence[_Week], theta: Scale) -> None:
     """Draw a stretch: the band of ±1 SE between weeks that both have one, its edges, the line."""
     x = week_scale(AREA)
-    known = [(a, b) for a, b in pairwise(run) if a.point.se is not None and b.point.se is not None]
+    known = _banded(run)
     high = [(Point(x(a.at), theta(a.high)), Point(x(b.at), theta(b.high))) for a, b in known]
     low = [(Point(x(a.at), theta(a.low)), Point(x(b.at), theta(b.low))) for a, b in known]
     canvas.areas([(*upper, *reversed(lower)) for upper, lower in zip(high, low, strict=True)], _RIBBON)
     canvas.lines([*high, *low], _EDGES)
     if len(run) > 1:
         canvas.lines([[Point(x(week.at), theta(week.point.theta)) for week in run]], _TREND)
+
+
+def _banded(run: Sequence[_Week]) -> list[tuple[_Week, _Week]]:
+    """Return the neighbours between which there is a band."""
+    return [(a, b) for a, b in pairwise(run) if a.point.se is not None and b.point.se is not None]
 
 
 def _points(canvas: Canvas, trend: Sequence[_Week], theta: Scale) -> None:
@@ -97,11 +103,18 @@ def _points(canvas: Canvas, trend: Sequence[_Week], theta: Scale) -> None:
         canvas.marks(points, Mark.DOT, MARK_PX, look)
 
 
-def _keys(trend: Sequence[_Week], texts: Texts) -> list[Key]:
-    keys = [Key(texts.gettext("θ at the end of the week"), _STORED, Mark.DOT)]
+def _keys(trend: Sequence[_Week], runs: Sequence[Sequence[_Week]], texts: Texts) -> list[Key]:
+    """Return the keys of what is drawn, and of nothing else."""
+    keys = []
+    if any(week.point.source is not AbilitySource.ANSWERS for week in trend):
+        keys.append(Key(texts.gettext("θ at the end of the week"), _STORED, Mark.DOT))
     if any(week.point.source is AbilitySource.ANSWERS for week in trend):
         keys.append(Key(texts.gettext("estimated later from the answers of then"), _RECOMPUTED, Mark.DOT))
-    return [*keys, Key(texts.gettext("±1 SE"), replace(_RIBBON, line=Role.MAIN, width_px=0.75))]
+    if any(map(_banded, runs)):
+        keys.append(Key(texts.gettext("±1 SE"), replace(_RIBBON, line=Role.MAIN, width_px=0.75)))
+    elif any(week.point.se is not None for week in trend):
+        keys.append(Key(texts.gettext("±1 SE"), _ERROR_BARS, Mark.WHISKER))
+    return keys
 
 
 def _with_se(point: TrendPoint, texts: Texts) -> str:

@@ -38,7 +38,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 _INTERVAL = Look(line=Role.MAIN, width_px=1.75, name="interval")
 _ESTIMATE = Look(Role.MAIN, Role.SURFACE, 1.5, name="estimate")
-_OVERALL = Look(line=Role.CONTRAST, width_px=2, name="overall")
+_EXPECTED = Look(line=Role.CONTRAST, width_px=2, name="expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,21 @@ class _Row:
     high: float
     text: str
     said: str
+    expected: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """Topics measured in one unit, on an axis of their own; `overall` is marked across them."""
+    """Topics measured in one unit, on an axis of their own."""
 
     title: str
     rows: tuple[_Row, ...]
     is_share: bool = False
-    overall: float | None = None
+
+    @property
+    def expected(self) -> list[tuple[int, float]]:
+        """What is to be expected of the learner, by the number of the row."""
+        return [(at, row.expected) for at, row in enumerate(self.rows) if row.expected is not None]
 
     @property
     def height_px(self) -> float:
@@ -70,8 +75,7 @@ def topic_profile(report: WeeklyReport, texts: Texts) -> Figure | None:
     if not report.topics:
         return None
     shown = sorted(report.topics, key=lambda topic: (-topic.attempts, topic.topic_id))[:MOST_TOPICS]
-    overall = None if report.ability is None else report.ability.theta
-    panels = [panel for panel in (_thetas(shown, overall, texts), _shares(shown, texts)) if panel.rows]
+    panels = [panel for panel in (_thetas(shown, texts), _shares(shown, texts)) if panel.rows]
     left_out = _left_out(len(report.topics), texts)
     canvas = Canvas(sum(panel.height_px for panel in panels) + (NOTE_PX + 4 if left_out else 0))
     top = 0.0
@@ -84,16 +88,19 @@ def topic_profile(report: WeeklyReport, texts: Texts) -> Figure | None:
     return canvas.figure("topic-profile", " ".join([*said, left_out]).strip())
 
 
-def _thetas(topics: Sequence[Topic], overall: float | None, texts: Texts) -> _Panel:
+def _thetas(topics: Sequence[Topic], texts: Texts) -> _Panel:
     rows = [_theta_row(topic, topic.theta, texts) for topic in topics if topic.theta is not None]
-    return _Panel(texts.gettext("Ability θ ± SE (logits)"), _strongest_first(rows), overall=overall)
+    return _Panel(texts.gettext("Ability θ ± SE (logits)"), _strongest_first(rows))
 
 
 def _theta_row(topic: Topic, theta: float, texts: Texts) -> _Row:
     se = topic.se or 0.0
     text = texts.number(theta) if topic.se is None else f"{texts.number(theta)} ± {texts.number(topic.se)}"
-    answers = texts.ngettext("%(n)s answer", "%(n)s answers", topic.n)
-    return _Row(topic.topic_id, theta, theta - se, theta + se, text, f"{topic.topic_id} {text} ({answers})")
+    facts = [texts.ngettext("%(n)s answer", "%(n)s answers", topic.n)]
+    if topic.expected_theta is not None:
+        facts.append(texts.gettext("expected %(theta)s", theta=texts.number(topic.expected_theta)))
+    said = f"{topic.topic_id} {text} ({', '.join(facts)})"
+    return _Row(topic.topic_id, theta, theta - se, theta + se, text, said, topic.expected_theta)
 
 
 def _shares(topics: Sequence[Topic], texts: Texts) -> _Panel:
@@ -124,14 +131,13 @@ def _left_out(n_topics: int, texts: Texts) -> str:
 
 def _draw(canvas: Canvas, panel: _Panel, top: float, texts: Texts) -> None:
     taken = label(canvas, Point(0, top + 12), panel.title, role=Role.MUTED, size=SMALL)
-    if panel.overall is not None:
-        key = Key(texts.gettext("over all topics"), _OVERALL, Mark.BAR)
+    if panel.expected:
+        key = Key(texts.gettext("expected at your level"), _EXPECTED, Mark.BAR)
         legend(canvas, [[key]], top + 12, left_px=taken + GAP_PX)
     scale, marked = _axis(panel, texts)
     middles = [top + HEAD_PX + at * ROW_PX + BAR_PX for at in range(len(panel.rows))]
     _tracks(canvas, middles, [scale(value) for value, _ in marked])
-    if panel.overall is not None:
-        canvas.marks([Point(scale(panel.overall), y) for y in middles], Mark.BAR, 6, _OVERALL)
+    canvas.marks([Point(scale(theta), middles[at]) for at, theta in panel.expected], Mark.BAR, 6, _EXPECTED)
     _rows(canvas, panel.rows, middles, scale)
     below(canvas, [(scale(value), text) for value, text in marked], top + panel.height_px - AXIS_PX + 14)
 
@@ -140,8 +146,7 @@ def _axis(panel: _Panel, texts: Texts) -> tuple[Scale, list[tuple[float, str]]]:
     if panel.is_share:
         return Scale(0, 1, LEFT_PX, RIGHT_PX), [(share, texts.percent(share)) for share in SHARES]
     held = [value for row in panel.rows for value in (row.low, row.high)]
-    if panel.overall is not None:
-        held.append(panel.overall)
+    held += [theta for _, theta in panel.expected]
     scale, ticks = spanning(held, LEFT_PX, RIGHT_PX, most=MOST_TICKS, at_least=LEAST_SPAN)
     return scale, [(value, texts.number(value, decimals(ticks))) for value in ticks]
 

@@ -75,8 +75,19 @@ local function call_with_children(name, children)
   return blocks
 end
 
+-- In print the last part's list runs on in lines, so that it does not take a page of its own.
+local function run_on(list)
+  local inlines = pandoc.Inlines({})
+  for number, item in ipairs(list.content) do
+    if number > 1 then inlines:insert(pandoc.Str(" · ")) end
+    inlines:extend(pandoc.utils.blocks_to_inlines(item))
+  end
+  return pandoc.Para(inlines)
+end
+
 local function typst_div(div)
   local class = div.classes[1]
+  if class == "footer" then div = div:walk({ BulletList = run_on }) end
   if AS_CHILDREN[class] then
     return call_with_children(div.classes:includes("tall") and "tall-" .. class or class, div.content)
   end

@@ -76,6 +76,12 @@ def count_attempts(connection: Connection, scope: Scope) -> int:
     return int(read_frame(connection, query, {"n": pl.Int64}, scope.parameters).item())
 
 
+LEFT_OUT_REASONS = (
+    "results without a user_id",
+    "results with status failed",
+    "results whose questions are no list",
+    "answers without a question_id",
+)
 LEFT_OUT = """
 SELECT
     count(*) FILTER (WHERE coalesce(user_id, '') = ''),
@@ -107,10 +113,4 @@ def count_left_out(connection: Connection, scope: Scope) -> dict[str, int]:
     What is left out has no item and often no topic, so a topic in the scope does not narrow it.
     """
     counts = connection.execute(sa.text(LEFT_OUT), scope.parameters).one()
-    reasons = (
-        "results without a user_id",
-        "results with status failed",
-        "results whose questions are no list",
-        "answers without a question_id",
-    )
-    return {reason: int(n) for reason, n in zip(reasons, counts, strict=True) if n}
+    return {reason: int(n) for reason, n in zip(LEFT_OUT_REASONS, counts, strict=True) if n}

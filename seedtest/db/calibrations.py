@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,7 +118,31 @@ def load_abilities(connection: Connection, before: dt.date) -> pl.DataFrame:
     return read_frame(connection, query, ABILITIES, {"before": start}).sort("user_id", "as_of", "fitted_at")
 
 
-def load_goals(connection: Connection) -> pl.DataFrame:
-    """Return the learners' goals that name a level."""
+# An index entry a learner and day is read, however long the history is.
+NEWEST_ABILITIES = f"""
+SELECT DISTINCT {", ".join(f"newest.{column}" for column in ABILITIES)}
+FROM unnest(%(user_ids)s::text[]) AS learner (user_id)
+CROSS JOIN unnest(%(ends)s::timestamptz[]) AS day (ends_at)
+CROSS JOIN LATERAL (
+    SELECT {", ".join(ABILITIES)} FROM mirt_ability AS a
+    WHERE a.user_id = learner.user_id AND a.as_of < day.ends_at
+    ORDER BY a.as_of DESC, a.fitted_at DESC, a.theta DESC, a.se DESC NULLS LAST LIMIT 1
+) AS newest
+"""
+
+
+def abilities_as_of(connection: Connection, user_ids: pl.Series, days: Collection[dt.date]) -> pl.DataFrame:
+    """Return each learner's newest ability at the end of each of some days (`ABILITIES`)."""
+    ends = [dt.datetime.combine(day, dt.time(), dt.UTC) + dt.timedelta(days=1) for day in days]
+    bounds = {"user_ids": user_ids.to_list(), "ends": ends}
+    rows = read_frame(connection, NEWEST_ABILITIES, ABILITIES, bounds)
+    return rows.sort("user_id", "as_of", "fitted_at")
+
+
+def load_goals(connection: Connection, user_ids: pl.Series | None = None) -> pl.DataFrame:
+    """Return the goals that name a level, of all learners or of some."""
     query = f"SELECT {', '.join(GOALS)} FROM interest_goal WHERE target_level IS NOT NULL"
-    return read_frame(connection, query, GOALS).sort("user_id", "topic_id")
+    bounds = {}
+    if user_ids is not None:
+        query, bounds = f"{query} AND user_id = ANY(%(user_ids)s)", {"user_ids": user_ids.to_list()}
+    return read_frame(connection, query, GOALS, bounds).sort("user_id", "topic_id")

@@ -76,15 +76,13 @@ def write_fit(
     *,
     ability_as_of: pl.DataFrame,
     topic_abilities: pl.DataFrame,
-    retention_days: int,
     min_responses: int,
 ) -> dict[str, Written]:
     """Write a fit within the caller's transaction; return what became of each table's rows.
 
     When a fit comes into force, parameters on another scale (version) go, and so do those of an item
     that had answers enough and was left out all the same. An item with too few recent answers keeps its
-    last parameters. Abilities that rest on answers which are gone go too. The history of abilities is
-    cut at `retention_days`, but for each learner's newest row.
+    last parameters. Abilities that rest on answers which are gone go too.
 
     Parameters
     ----------
@@ -117,7 +115,6 @@ def write_fit(
         abilities = ability_rows(calibration.abilities).join(ability_as_of, on="user_id")
         abilities = abilities.with_columns(source=pl.lit("calibration"), **_literals(stamps))
         written["mirt_ability"] = _replace_abilities(connection, abilities, record.version, reach)
-        _prune(connection, record.fitted_at - dt.timedelta(days=retention_days))
     if reach.in_force:
         topics = topic_abilities.with_columns(**_literals(stamps))
         written["student_topic_theta"] = _replace_topics(connection, topics, reach)
@@ -173,17 +170,6 @@ def _drop_superseded(
         if exclusion.kind is ExclusionKind.ITEM and exclusion.n >= min_responses
     ]
     connection.execute(sa.delete(MirtItemParams).where(MirtItemParams.item_id.in_(rejected)))
-
-
-def _prune(connection: Connection, horizon: dt.datetime) -> None:
-    connection.execute(
-        sa.text(
-            "DELETE FROM mirt_ability AS old WHERE as_of < :horizon AND EXISTS ("
-            " SELECT FROM mirt_ability AS newer"
-            " WHERE newer.user_id = old.user_id AND newer.as_of > old.as_of)"
-        ),
-        {"horizon": horizon},
-    )
 
 
 def _literals(values: Mapping[str, Any]) -> dict[str, pl.Expr]:

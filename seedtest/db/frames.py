@@ -97,6 +97,10 @@ class Written:
         """Rows that the table now holds of those given."""
         return self.inserted + self.changed + self.unchanged
 
+    def __add__(self, other: "Written") -> "Written":
+        """Return the counts of both."""
+        return Written(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
     def described(self, what: str) -> dict[str, int]:
         """Return the counts by name, without those that are zero."""
         return {f"{what} {field.name}": n for field in fields(self) if (n := getattr(self, field.name))}
@@ -105,9 +109,9 @@ class Written:
         return ", ".join(f"{getattr(self, field.name)} {field.name}" for field in fields(self))
 
 
-def stage(connection: Connection, table: sa.Table, frame: pl.DataFrame) -> str:
+def stage(connection: Connection, table: sa.Table, frame: pl.DataFrame, name: str = "") -> str:
     """Copy a frame into a temporary table shaped like `table`, gone at commit; return its name."""
-    name = f"stage_{table.name}"
+    name = name or f"stage_{table.name}"
     names = ", ".join(f'"{column}"' for column in frame.columns)
     connection.execute(sa.text(f"DROP TABLE IF EXISTS pg_temp.{name}"))
     connection.execute(

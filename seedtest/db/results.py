@@ -9,52 +9,82 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from seedtest.db.buckets import Shard, bucket_of
 from seedtest.db.frames import Written, stage, upsert
 from seedtest.db.schema import Base, FeaturesTopicDaily, WeeklyKpi
 from seedtest.kpis import KPIS
 
 
-def write_features(
-    connection: Connection, rows: pl.DataFrame, first_day: dt.date, last_day: dt.date
-) -> Written:
-    """Write topic features of whole days; rows of these days whose attempts are gone go too."""
+def write_features(connection: Connection, rows: pl.DataFrame, days: pl.DataFrame) -> Written:
+    """Write topic features; of learners' `days` (user_id, date), what `rows` does not hold goes."""
     table = Base.metadata.tables[FeaturesTopicDaily.__tablename__]
     written = upsert(connection, table, rows, stamp="computed_at")
-    staged = stage(connection, table, rows.select("user_id", "topic_id", "date"))
+    whole = stage(connection, table, days.select("user_id", "date"), "whole_days")
+    kept = stage(connection, table, rows.select("user_id", "topic_id", "date"), "kept_rows")
+    connection.execute(sa.text(f"ANALYZE {whole}, {kept}"))
     deleted = connection.execute(
         sa.text(
-            f"DELETE FROM features_topic_daily AS f WHERE date BETWEEN :first AND :last AND NOT EXISTS ("
-            f" SELECT FROM {staged} AS s"
-            " WHERE (s.user_id, s.topic_id, s.date) = (f.user_id, f.topic_id, f.date))"
-        ),
-        {"first": first_day, "last": last_day},
+            f"DELETE FROM features_topic_daily AS f USING {whole} AS d"
+            f" WHERE (f.user_id, f.date) = (d.user_id, d.date) AND NOT EXISTS (SELECT FROM {kept} AS k"
+            " WHERE (k.user_id, k.topic_id, k.date) = (f.user_id, f.topic_id, f.date))"
+        )
     )
     return replace(written, deleted=int(deleted.rowcount))
 
 
-def write_kpis(
-    connection: Connection,
-    rows: pl.DataFrame,
-    weeks: Sequence[dt.date] = (),
-    failed: Collection[str] = (),
-) -> Written:
+NO_KPIS = json.dumps(dict.fromkeys(KPIS))
+EMPTY = (
+    "UPDATE weekly_kpi AS old SET kpis = old.kpis || CAST(:nothing AS jsonb), updated_at = now()"
+    " WHERE old.kpis IS DISTINCT FROM old.kpis || CAST(:nothing AS jsonb)"
+)
+
+
+def write_kpis(connection: Connection, rows: pl.DataFrame, emptied: pl.DataFrame | None = None) -> Written:
     """Write weekly KPIs; keys of `kpis` that other jobs added survive.
 
-    A learner who has a row of one of the `weeks`, the whole of which `rows` covers, but no answers any
-    more keeps it with all six KPIs null; those in `failed` keep what they had.
+    The rows of `emptied` (user_id, week_start), whose learners have no answers any more, stay with all six
+    KPIs null.
     """
     kpis = rows.select("user_id", "week_start", kpis=pl.struct(KPIS).struct.json_encode())
     table = Base.metadata.tables[WeeklyKpi.__tablename__]
     written = upsert(connection, table, kpis, merge={"kpis": "old.kpis || excluded.kpis"}, stamp="updated_at")
-    staged = stage(connection, table, kpis.select("user_id", "week_start"))
-    emptied = connection.execute(
+    if emptied is None or emptied.is_empty():
+        return written
+    staged = stage(connection, table, emptied.select("user_id", "week_start"), "emptied_weeks")
+    these = f" AND (old.user_id, old.week_start) IN (SELECT user_id, week_start FROM {staged})"
+    n = connection.execute(sa.text(EMPTY + these), {"nothing": NO_KPIS}).rowcount
+    return replace(written, changed=written.changed + int(n))
+
+
+def sweep_features(
+    connection: Connection, stage_name: str, first_day: dt.date, last_day: dt.date, shard: Shard
+) -> int:
+    """Delete the rows of days that no digest vouches for: their answers went before there were digests."""
+    deleted = connection.execute(
         sa.text(
-            "UPDATE weekly_kpi AS old SET kpis = old.kpis || CAST(:nothing AS jsonb), updated_at = now()"
-            " WHERE week_start = ANY(CAST(:weeks AS date[])) AND NOT user_id = ANY(CAST(:failed AS text[]))"
-            " AND old.kpis IS DISTINCT FROM old.kpis || CAST(:nothing AS jsonb)"
-            f" AND NOT EXISTS (SELECT FROM {staged} AS new"
-            " WHERE (new.user_id, new.week_start) = (old.user_id, old.week_start))"
+            "DELETE FROM features_topic_daily AS f WHERE date BETWEEN :first_day AND :last_day"
+            f" AND {bucket_of('f.user_id')} BETWEEN :first_bucket AND :last_bucket"
+            " AND NOT EXISTS (SELECT FROM input_digest AS d"
+            " WHERE d.stage = :stage AND (d.user_id, d.date) = (f.user_id, f.date))"
         ),
-        {"nothing": json.dumps(dict.fromkeys(KPIS)), "weeks": list(weeks), "failed": list(failed)},
+        {"stage": stage_name, "first_day": first_day, "last_day": last_day, **shard.buckets.parameters},
     )
-    return replace(written, changed=written.changed + int(emptied.rowcount))
+    return int(deleted.rowcount)
+
+
+def sweep_kpis(
+    connection: Connection,
+    stage_name: str,
+    weeks: Sequence[dt.date],
+    failed: Collection[str],
+    shard: Shard,
+) -> int:
+    """Empty the rows of weeks that no digest vouches for; learners in `failed` keep what they had."""
+    without = (
+        " AND week_start = ANY(CAST(:weeks AS date[])) AND NOT user_id = ANY(CAST(:failed AS text[]))"
+        f" AND {bucket_of('old.user_id')} BETWEEN :first_bucket AND :last_bucket"
+        " AND NOT EXISTS (SELECT FROM input_digest AS d"
+        " WHERE d.stage = :stage AND (d.user_id, d.date) = (old.user_id, old.week_start))"
+    )
+    bounds = {"stage": stage_name, "weeks": list(weeks), "failed": list(failed), "nothing": NO_KPIS}
+    return int(connection.execute(sa.text(EMPTY + without), bounds | shard.buckets.parameters).rowcount)

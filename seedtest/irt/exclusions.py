@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+ALL_RIGHT = "all answers are right"
+ALL_WRONG = "all answers are wrong"
+"""Why an item that everybody answers alike is left out: its difficulty is at ∓∞."""
+
 
 class ExclusionKind(StrEnum):
     """What was left out."""

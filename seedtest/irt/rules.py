@@ -6,7 +6,7 @@ import numpy as np
 
 from seedtest.irt.compiled import kernels
 from seedtest.irt.em import EmFit, maximise_items
-from seedtest.irt.exclusions import Exclusion, ExclusionKind
+from seedtest.irt.exclusions import ALL_RIGHT, ALL_WRONG, Exclusion, ExclusionKind
 from seedtest.irt.parameters import BoolArray, FloatArray, IntArray, ItemParameters
 from seedtest.irt.priors import PriorTable
 from seedtest.irt.responses import Responses
@@ -45,8 +45,8 @@ def screen(answers: Answers, counts: IntArray, min_responses: int, is_anchor: Bo
     varied = (n >= min_responses) & (right > 0) & (right < n) | is_anchor
     reasons = {
         f"fewer than {min_responses} answers": n < min_responses,
-        "all answers are right": right == n,
-        "all answers are wrong": right == 0,
+        ALL_RIGHT: right == n,
+        ALL_WRONG: right == 0,
         "its learners answered no other item": ~_answered_among_others(answers, varied),
     }
     placed = {reason: applies & ~is_anchor for reason, applies in reasons.items()}

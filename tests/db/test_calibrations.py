@@ -40,7 +40,6 @@ def write(
     record: FitRecord,
     as_of: Mapping[str, dt.datetime],
     topics: Mapping[tuple[str, str], float] | None = None,
-    retention_days: int = 400,
     reach: Reach | None = None,
 ) -> dict[str, Written]:
     newest = pl.DataFrame(
@@ -65,7 +64,6 @@ def write(
         reach or Reach(in_force=True, items=fit.items, abilities=True, since=AS_OF, until=AS_OF),
         ability_as_of=newest,
         topic_abilities=pl.DataFrame(rows, schema=kinds | {"as_of": UTC_TIME}),
-        retention_days=retention_days,
         min_responses=5,
     )
 
@@ -188,24 +186,6 @@ def test_a_new_version_supersedes_what_is_on_the_old_scale_but_not_its_history(e
         assert table(connection, "SELECT user_id, version FROM student_topic_theta") == [("bob", "v2")]
         abilities = "SELECT user_id, version, theta FROM mirt_ability ORDER BY user_id, version"
         assert table(connection, abilities) == [("ann", "v1", 0.5), ("ann", "v2", 0.9), ("bob", "v1", -0.1)]
-
-
-def test_old_abilities_go_but_for_each_learners_newest(engine: Engine) -> None:
-    with engine.begin() as connection:
-        for days in (500, 450, 401, 399):
-            write(
-                connection,
-                calibration({"Q1": 0.0}, {"ann": 0.0}),
-                record(FITTED_AT - days * DAY),
-                {"ann": FITTED_AT - days * DAY},
-            )
-        for days in (700, 600):
-            gone = {"bob": FITTED_AT - days * DAY}
-            run = record(FITTED_AT - days * DAY / 100)
-            write(connection, calibration({"Q1": 0.0}, {"bob": 0.0}), run, gone)
-        write(connection, calibration({"Q1": 0.0}, {}), record(FITTED_AT), {})
-        ages = "SELECT user_id, extract(day FROM timestamptz '2026-11-02 03:00:01Z' - as_of)::int"
-        assert table(connection, f"{ages} FROM mirt_ability ORDER BY 1, 2") == [("ann", 399), ("bob", 600)]
 
 
 def test_the_latest_ability_is_that_of_the_newest_answers_then_of_the_newest_fit(engine: Engine) -> None:

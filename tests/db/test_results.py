@@ -8,8 +8,10 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from seedtest.db.buckets import EVERYBODY, Shard
+from seedtest.db.digests import store_digests
 from seedtest.db.frames import Written
-from seedtest.db.results import write_features, write_kpis
+from seedtest.db.results import sweep_features, sweep_kpis, write_features, write_kpis
 from seedtest.db.schema import FeaturesTopicDaily, WeeklyKpi
 from seedtest.features import FeatureResult, topic_features
 from seedtest.irt import STANDARD_NORMAL, ItemParameters
@@ -40,8 +42,14 @@ def features(*keys: tuple[str, str, dt.date], last_day: dt.date | None = None) -
     )
 
 
+def days_of(user_ids: Sequence[str], first: int, last: int) -> pl.DataFrame:
+    """The days from `first` to `last` of each learner."""
+    rows = [(user_id, day(n)) for user_id in user_ids for n in range(first, last + 1)]
+    return pl.DataFrame(rows, schema={"user_id": pl.String, "date": pl.Date}, orient="row")
+
+
 def write(connection: Connection, keys: Sequence[tuple[str, str, dt.date]], *days: int) -> Written:
-    return write_features(connection, features(*keys).rows, day(days[0]), day(days[1]))
+    return write_features(connection, features(*keys).rows, days_of(["ann", "bob"], days[0], days[1]))
 
 
 def keys_of(connection: Connection) -> set[tuple[Any, ...]]:
@@ -83,7 +91,9 @@ def test_features_that_say_the_same_keep_their_computed_at(engine: Engine) -> No
         write(connection, keys, 1, 1)
         connection.execute(sa.update(FeaturesTopicDaily).values(computed_at=LONG_AGO))
         later = features(*keys).rows.with_columns(hints=pl.Series([0, 1]))
-        assert write_features(connection, later, day(1), day(1)) == Written(changed=1, unchanged=1)
+        assert write_features(connection, later, days_of(["ann", "bob"], 1, 1)) == Written(
+            changed=1, unchanged=1
+        )
         stamps = sa.select(FeaturesTopicDaily.user_id).where(FeaturesTopicDaily.computed_at > LONG_AGO)
         assert connection.scalars(stamps).all() == ["bob"]
 
@@ -158,10 +168,45 @@ def test_weeks_of_a_learner_stand_beside_each_other(engine: Engine) -> None:
 
 def test_learners_whose_answers_are_gone_keep_a_row_of_nulls(engine: Engine) -> None:
     with engine.begin() as connection:
-        write_kpis(connection, kpi_rows(["ann", "bob", "cleo"], P=0.5))
+        write_kpis(connection, kpi_rows(["ann", "bob"], P=0.5))
         connection.execute(sa.text("UPDATE weekly_kpi SET kpis = kpis || '{\"sigma\": 1}'"))
-        written = write_kpis(connection, kpi_rows(["ann"], P=0.5), weeks=[MONDAY], failed=["cleo"])
+        gone = kpi_rows(["bob"]).select("user_id", "week_start")
+        written = write_kpis(connection, kpi_rows(["ann"], P=0.5), gone)
         kpis = kpis_of(connection)
     assert written == Written(changed=1, unchanged=1)
     assert kpis["bob"] == dict.fromkeys(KPIS) | {"sigma": 1}
-    assert kpis["cleo"]["P"] == 0.5
+
+
+# -- rows that no digest vouches for ---------------------------------------------------------------
+
+STAGE = "compute-daily-kpis"
+
+
+def vouch(connection: Connection, stage: str, user_id: str, date: dt.date) -> None:
+    frame = pl.DataFrame({"user_id": [user_id], "date": [date], "digest": [1]})
+    store_digests(connection, stage, frame)
+
+
+def test_a_sweep_empties_weeks_of_learners_that_no_run_had_to_do_with(engine: Engine) -> None:
+    with engine.begin() as connection:
+        write_kpis(connection, kpi_rows(["ann", "bob", "cleo"], P=0.5))
+        vouch(connection, STAGE, "ann", MONDAY)
+        assert sweep_kpis(connection, STAGE, [MONDAY - dt.timedelta(days=7)], [], EVERYBODY) == 0
+        assert sweep_kpis(connection, STAGE, [MONDAY], ["cleo"], EVERYBODY) == 1
+        kpis = kpis_of(connection)
+    assert {user_id: values["P"] for user_id, values in kpis.items()} == {
+        "ann": 0.5,
+        "bob": None,
+        "cleo": 0.5,
+    }
+
+
+def test_a_sweep_deletes_features_of_days_without_answers_within_its_range_and_shard(engine: Engine) -> None:
+    stage = "aggregate-features-daily"
+    keys = [(user_id, "algebra", day(n)) for user_id in ("ann", "bob") for n in (1, 2, 3)]
+    with engine.begin() as connection:
+        write(connection, keys, 1, 3)
+        vouch(connection, stage, "ann", day(2))
+        deleted = [sweep_features(connection, stage, day(2), day(3), Shard(number, 2)) for number in range(2)]
+        assert sum(deleted) == 3
+        assert keys_of(connection) == {keys[0], keys[1], keys[3]}

@@ -29,6 +29,8 @@ CRONS = {
     "nightly": None,
     "update-theta": None,
     "theta-sweep": "*/5 * * * *",
+    "backfill": None,
+    "housekeeping": "0 1 * * *",
 }
 STAGING = load_environment("staging")
 ADDRESS = "https://hooks.slack.example/services/T0/B0/planted-secret"
@@ -100,6 +102,8 @@ def test_every_deployment_has_the_contracts_schedule_limit_and_form(client: Sync
         assert found["enforce_parameter_schema"] is True
         if "nightly" in found["tags"]:
             assert "date" in found["parameter_schema"]["properties"]
+        elif name in {"backfill", "housekeeping"}:
+            assert "dry_run" in found["parameter_schema"]["properties"]
         else:
             assert found["parameter_schema"]["properties"] == {}
         assert found["pull_steps"][0]["prefect.deployments.steps.set_working_directory"] == {

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from prefect.client.schemas.objects import State
 from sqlalchemy.engine import Engine
 
+from flows.aggregate_features_daily import aggregate_features_daily
 from flows.compute_daily_kpis import compute_daily_kpis
 from flows.mirt_calibrate import mirt_calibrate
 from flows.nightly import STAGES, nightly
@@ -53,6 +54,18 @@ def test_the_same_night_again_changes_no_feature_and_no_kpi(cohort: Engine) -> N
     nightly(date=LAST_DAY)
     before = snapshot(cohort)
     _, features, kpis = nightly(date=LAST_DAY)
+    assert snapshot(cohort) == before
+    days = scalar(cohort, "SELECT count(DISTINCT (user_id, date)) FROM features_topic_daily")
+    assert features.counts["learners' days unchanged"] == days
+    assert features.counts["feature rows computed"] == 0
+    assert kpis.counts["KPI rows unchanged since the last run"] == before["weekly_kpi"][0]
+
+
+def test_computing_over_again_gives_the_same_rows(cohort: Engine) -> None:
+    nightly(date=LAST_DAY)
+    before = snapshot(cohort)
+    features = aggregate_features_daily(date=LAST_DAY, full=True)
+    kpis = compute_daily_kpis(date=LAST_DAY, full=True)
     assert snapshot(cohort) == before
     assert features.counts["feature rows unchanged"] == before["features_topic_daily"][0]
     assert kpis.counts["KPI rows unchanged"] == before["weekly_kpi"][0]

@@ -25,6 +25,8 @@ CRONS = {
     "update-theta": None,
     "theta-sweep": "*/5 * * * *",
     "nightly": None,
+    "backfill": None,
+    "housekeeping": "0 1 * * *",
 }
 # A triggered run is a process beside its worker, whose pod has the resources (k8s/base/theta-worker.yaml).
 POOL_TYPES = {"update-theta": "process"}
@@ -37,6 +39,8 @@ RESOURCES = {
     "generate-weekly-report-shard": ("1", "2Gi", "2", "4Gi", 7200),
     "theta-sweep": ("100m", "256Mi", "1", "1Gi", 7200),
     "nightly": ("1", "2Gi", "2", "4Gi", 14_400),
+    "backfill": ("500m", "1Gi", "2", "2Gi", 7200),
+    "housekeeping": ("100m", "256Mi", "500m", "512Mi", 7200),
 }
 VARIABLES = ("cpu_request", "memory_request", "cpu_limit", "memory_limit", "active_deadline_seconds")
 RETRIES = {
@@ -48,12 +52,20 @@ RETRIES = {
     "update-theta": 2,
     "theta-sweep": 2,
     "nightly": 0,
+    "backfill": 0,
+    "housekeeping": 1,
 }
 # They do what waits, whatever the day.
 WITHOUT_PARAMETERS = {"update-theta", "theta-sweep"}
 # Runs of the shards of one week are meant to overlap, each on learners of its own.
 AT_A_TIME = {"generate-weekly-report-shard": 4}
-DAY_OF = {"generate-weekly-report": "week", "generate-weekly-report-shard": "week"}
+DAY_OF = {
+    "generate-weekly-report": "week",
+    "generate-weekly-report-shard": "week",
+    "backfill": "to_date",
+    # It deletes by age.
+    "housekeeping": "dry_run",
+}
 
 each = pytest.mark.parametrize("name", sorted(CRONS))
 

@@ -39,6 +39,7 @@ TABLE = (
     Row("theta-sweep", ("100m", "256Mi"), ("1", "1Gi")),
     Row("nightly", ("1", "2Gi"), ("2", "4Gi"), deadline_secs=14_400),
     Row("backfill", ("500m", "1Gi"), ("2", "2Gi")),
+    Row("housekeeping", ("100m", "256Mi"), ("500m", "512Mi")),
 )
 
 

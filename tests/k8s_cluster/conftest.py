@@ -43,11 +43,6 @@ LOCK_WAIT_SECS = 900
 NOBODY = "postgresql://seedtest:seedtest@{host}:9/seedtest"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known, by which these tests are chosen or left out."""
-    config.addinivalue_line("markers", "cluster: needs a Kubernetes cluster that KUBECONFIG names")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark everything in this folder: pods take their time to start."""
     for item in items:

@@ -31,6 +31,8 @@ GIVEN: dict[str, dict[str, Any]] = {
     "generate-weekly-report": {"week": str(LAST_DAY)},
     "generate-weekly-report-shard": {"week": str(WEEK), "shard": 0, "shards": 4, "force": True},
     "theta-sweep": {},
+    "backfill": {"flow": "compute-daily-kpis", "from_date": str(WEEK), "to_date": str(LAST_DAY)},
+    "housekeeping": {"dry_run": True},
 }
 WRITES = {
     "compute-daily-kpis": "weekly_kpi",
@@ -39,6 +41,7 @@ WRITES = {
     "nightly": "mirt_fit_meta",
     "generate-weekly-report": "report_artifacts",
     "generate-weekly-report-shard": "report_artifacts",
+    "backfill": "backfill_window WHERE status = 'done'",
 }
 
 

@@ -62,7 +62,7 @@ def rich_report(language: Language = "ko") -> WeeklyReport:
         linking=fit,
         no_advice=None,
         recommendations=(
-            WeakTopic(TOPICS[2], -0.41, 0.31, 22, Reference.OWN, 0.62, 1.03, ("Q17", "Q203", "Q88")),
+            WeakTopic(TOPICS[2], -0.41, 0.31, 22, Reference.OWN, 0.62, 0.57, 0.98, ("Q17", "Q203", "Q88")),
             behind_goal(),
             ReviewMissed(("Q5", "Q41", "Q77", "Q102"), 4, 37, 14),
             ItemsAboutRight(("Q17", "Q203", "Q88", "Q290"), 0.62, 0.66, 0.74),

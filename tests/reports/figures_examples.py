@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from reports.advice import NoAdvice
 from reports.figures import Figure, Figures, draw_figures
-from reports.levels import Level
+from reports.levels import Level, expected_eap
 from reports.model import (
     DAYS,
     WEEKS,
@@ -130,6 +130,7 @@ def topic(name: str, n: int, draw: np.random.Generator) -> Topic:
         theta=theta,
         se=se,
         n=0 if theta is None else attempts,
+        expected_theta=None if se is None else expected_eap(0.62, se, 0.03, 1.02),
         improvement=None,
         rt_median_ms=31_000,
         last_answered_at=NOON,

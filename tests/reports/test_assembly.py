@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from reports.advice import NoAdvice
 from reports.bank import load_bank
-from reports.levels import level_of, percentile
+from reports.levels import expected_eap, level_of, percentile
 from reports.model import DAYS, WEEKS, AbilitySource, GoalStatus, PaceOf
 from reports.queries import report_users
 from seedtest.calibration import CalibrationPlan
@@ -91,10 +91,31 @@ def test_counts_of_the_week_are_the_answers_of_its_days(week: Connection) -> Non
     counts = found.counts
     assert (counts.attempts, counts.correct, counts.sessions, counts.active_days) == (3, 2, 2, 2)
     assert counts.minutes == pytest.approx(1.5)
-    assert (found.data.first_answer_at, found.data.last_answer_at) == (weeks.noon(6), weeks.noon(0))
+    assert (found.data.first_answer_at, found.data.last_answer_at) == (weeks.noon(7), weeks.noon(0))
     practised = {day.date: day.attempts for day in found.days if day.attempts}
     assert practised == {SUNDAY: 2, MONDAY: 1, MONDAY - dt.timedelta(days=1): 1}
     assert [week.n for week in found.response_times][-2:] == [1, 1]
+
+
+def test_the_dates_of_the_answers_are_those_of_the_eight_weeks(week: Connection) -> None:
+    for days_ago in (DAYS, DAYS - 1, 12):
+        add_session(week, "ann", days_ago, question("Q00"))
+    add_kpis(week, "ann")
+    found = report(week, "ann")
+    assert found.counts.attempts == 0
+    assert (found.data.first_answer_at, found.data.last_answer_at) == (weeks.noon(DAYS - 1), weeks.noon(12))
+
+
+def test_in_a_topic_that_is_expected_which_ones_own_level_leads_to(week: Connection) -> None:
+    found = report(week, "u000")
+    assert found.ability
+    assert found.linking
+    for topic in found.topics:
+        if topic.theta is None or topic.se is None:
+            assert topic.expected_theta is None
+            continue
+        mean, sd = found.linking.theta_mean, found.linking.theta_sd
+        assert topic.expected_theta == expected_eap(found.ability.theta, topic.se, mean, sd)
 
 
 def test_an_item_is_known_by_its_last_answer(week: Connection) -> None:

@@ -58,7 +58,7 @@ def test_item_curves_mark_the_difficulty_with_its_error() -> None:
     assert (np.diff(curve[:, 1]) <= 0).all(), "the chance of success grows with θ"
     assert outlines(figure, "difficulty-se")
     assert "Q<1>" in words(figure)
-    assert "b -0.50 ± 0.21" in words(figure)
+    assert "b −0.50 ± 0.21" in words(figure)
     assert "a 1.20, b −0.50 ± 0.21, c 0.20, from 250 answers" in figure.alt_text
 
 

@@ -9,16 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from reports.advice import NoAdvice, Reference, Rest, WeakTopic
+from reports.advice import NoAdvice, Reference, RegularPractice, Rest, WeakTopic
 from reports.document import SOURCE, Document, document_of
 from reports.levels import Level
 from reports.markdown import escaped, name
-from reports.model import AbilitySource, AbilityTrend, WeeklyReport
+from reports.model import AbilitySource, AbilityTrend, GoalStatus, Kpis, WeeklyReport
 from reports.rendering.files import FILTER, TYPST_TEMPLATE
 from reports.rendering.pandoc import Pandoc, Setup
-from reports.wording import fit_counts, is_tall, longest_streak, trend_change
+from reports.texts import texts_in
+from reports.wording import Wording, fit_counts, is_tall, longest_streak, trend_change
 from seedtest.settings import Language
-from tests.reports.document_examples import many_topics, rich_report, without_se
+from tests.reports.document_examples import goals, many_topics, rich_report, without_se
 from tests.reports.figures_examples import NOON, TOPICS, empty_report, full_report, trend_points
 
 SECTIONS = (
@@ -81,14 +82,69 @@ def test_every_recommendation_states_its_reason() -> None:
     report = rich_report("en")
     advice = sections(document_of(report))["next"]
     assert advice.count("::: advice") == advice.count("[Why]{.term}") == len(report.recommendations)
-    assert "1.03 below your level over all topics (0.62)" in shown(advice)
+    weak = shown(advice).replace("\u00a0", " ")
+    assert "Your level in this topic is −0.41 ± 0.31, from 22 answers." in weak
+    assert "0.57 was to be expected at your level over all topics (0.62): you are 0.98 below that." in weak
 
 
 def test_a_weak_topic_may_be_measured_against_all_learners_and_have_no_items() -> None:
-    weak = WeakTopic(TOPICS[2], -0.9, 0.3, 1, Reference.COHORT, 0.02, 0.92, ())
+    weak = WeakTopic(TOPICS[2], -0.9, 0.3, 1, Reference.COHORT, 0.02, 0.02, 0.92, ())
     advice = shown(sections(document_of(replace(rich_report("en"), recommendations=(weak,))))["next"])
     assert "from 1 answer: 0.92 below the mean of all learners (0.02)" in advice
     assert "A few more questions of this topic" in advice
+
+
+def test_a_month_without_practice_has_no_rhythm() -> None:
+    pause = RegularPractice(None, 4.0, days_since_last=29, active_days=0)
+    advice = shown(sections(document_of(replace(rich_report("en"), recommendations=(pause,))))["next"])
+    assert "You did not practise in the last four weeks." in advice
+    assert "In the four weeks before, you practised about once in 4.0 days." in advice
+    assert "practised on" not in advice
+
+
+def test_an_unknown_chance_of_the_goal_does_not_deny_the_theta_that_is_shown() -> None:
+    report = rich_report("en")
+    assert report.ability
+    history = tuple(replace(week, kpis=Kpis()) for week in report.kpi_history)
+    metrics = shown(sections(document_of(replace(report, kpi_history=history)))["key-metrics"])
+    assert "No level had been stored for you by the end of the week." in metrics
+    assert "needs a level" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (GoalStatus.REACHED, "reached · 73% sure"),
+        (GoalStatus.ON_PACE, "on pace · reached already: 73% likely"),
+        (GoalStatus.BEHIND, "behind · reached already: 73% likely"),
+    ],
+)
+def test_a_goal_says_what_its_chance_is_one_of(status: GoalStatus, said: str) -> None:
+    goal = replace(goals()[0], status=status, probability=0.73)
+    assert Wording(texts_in("en")).goal_status(goal) == said
+
+
+def test_where_learners_lie_is_that_of_the_fits_scale() -> None:
+    report = rich_report("en")
+    assert report.linking
+    fit = replace(report.linking, theta_mean=0.49, theta_sd=0.8)
+    ability = shown(sections(document_of(replace(report, linking=fit)))["ability"])
+    assert "The mean of all learners is about 0.5, and most lie between −1.1 and 2.1." in ability
+    before_any_fit = shown(sections(document_of(replace(report, linking=None)))["ability"])
+    assert "most lie between" not in before_any_fit
+
+
+def test_topics_are_explained_as_far_as_they_are_drawn() -> None:
+    report = rich_report("en")
+    leans, mark = "leans towards the average of all learners", "The upright mark leans as much"
+    topics = sections(document_of(report))["topics"]
+    assert (leans in topics, mark in topics) == (True, True)
+    unplaced = tuple(replace(topic, expected_theta=None) for topic in report.topics)
+    topics = sections(document_of(replace(report, topics=unplaced)))["topics"]
+    assert (leans in topics, mark in topics) == (True, False)
+    unknown = tuple(replace(topic, theta=None, se=None) for topic in unplaced)
+    topics = sections(document_of(replace(report, topics=unknown)))["topics"]
+    assert (leans in topics, mark in topics) == (False, False)
 
 
 def test_a_learner_with_nothing_weak_is_told_to_rest() -> None:

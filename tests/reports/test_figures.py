@@ -67,6 +67,16 @@ def test_an_unknown_kpi_is_not_available_and_never_zero() -> None:
     assert not outlines(nothing, "value")
 
 
+def test_a_legend_names_only_the_weeks_that_are_drawn() -> None:
+    report = full_report("en")
+    assert {"this week", "last week"} <= set(words(kpi_overview(report, EN)))
+    first = (*(WeekKpis(monday, Kpis()) for monday in MONDAYS[:-1]), report.kpi_history[-1])
+    shown = words(kpi_overview(replace(report, kpi_history=first), EN))
+    assert ("this week" in shown, "last week" in shown) == (True, False)
+    nothing = words(kpi_overview(empty_report("en"), EN))
+    assert ("this week" in nothing, "last week" in nothing) == (False, False)
+
+
 def test_a_kpi_of_zero_is_drawn_as_known() -> None:
     nothing = empty_report("en")
     history = (*nothing.kpi_history[:-1], WeekKpis(MONDAYS[-1], Kpis(S=0.0)))
@@ -102,6 +112,26 @@ def test_thetas_estimated_later_look_different_and_are_explained() -> None:
     assert "estimated later from the answers of then" in words(figure)
 
 
+def test_a_trend_of_later_estimates_has_no_key_for_stored_ones() -> None:
+    report = full_report("en")
+    estimated = AbilityTrend(report.ability_trend.points[:2], "v1")
+    shown = words(only(theta_trend(replace(report, ability_trend=estimated), EN)))
+    assert "θ at the end of the week" not in shown
+    assert "estimated later from the answers of then" in shown
+
+
+def test_an_interval_is_in_the_legend_as_it_is_drawn() -> None:
+    report = full_report("en")
+    points = report.ability_trend.points
+    banded, apart = points[:2], points[:3:2]
+    unknown = tuple(replace(point, se=None) for point in points)
+    keys = {}
+    for name, trend in (("banded", banded), ("apart", apart), ("unknown", unknown)):
+        figure = only(theta_trend(replace(report, ability_trend=AbilityTrend(trend, "v1")), EN))
+        keys[name] = ("±1 SE" in words(figure), bool(outlines(figure, "ribbon")))
+    assert keys == {"banded": (True, True), "apart": (True, False), "unknown": (False, False)}
+
+
 def test_a_single_theta_has_an_error_bar_and_no_line() -> None:
     report = full_report("en")
     alone = AbilityTrend(report.ability_trend.points[3:4], "v2", rescaled_from="v1")
@@ -131,6 +161,34 @@ def test_topics_with_theta_and_those_without_have_axes_of_their_own() -> None:
     assert places[-1] < shown.index("Share right, with 95% interval") < shown.index("Plane geometry")
     assert {"0%", "100%"} <= set(shown)
     assert len(middles(figure, "estimate")) == len(report.topics)
+
+
+def test_each_topics_mark_is_what_its_own_answers_let_expect() -> None:
+    report = full_report("en")
+    figure = only(topic_profile(report, EN))
+    with_theta = sorted((t for t in report.topics if t.theta is not None), key=lambda t: -(t.theta or 0))
+    marks, estimates = middles(figure, "expected"), middles(figure, "estimate")[: len(with_theta)]
+    assert len(marks) == len(with_theta)
+    per_logit = np.ptp(estimates[:, 0]) / np.ptp([t.theta or 0 for t in with_theta])
+    gaps = [(t.expected_theta or 0) - (t.theta or 0) for t in with_theta]
+    assert marks[:, 0] - estimates[:, 0] == pytest.approx(per_logit * np.array(gaps), abs=0.1)
+    assert "expected at your level" in words(figure)
+    assert figure.alt_text.count("expected ") == len(with_theta)
+
+
+def test_without_ones_level_nothing_is_expected_of_topics() -> None:
+    report = full_report("en")
+    topics = tuple(replace(topic, expected_theta=None) for topic in report.topics)
+    figure = only(topic_profile(replace(report, topics=topics), EN))
+    assert not outlines(figure, "expected")
+    assert "expected" not in " ".join(words(figure))
+
+
+def test_numbers_below_zero_have_a_minus_that_print_has_a_letter_for() -> None:
+    figure = only(theta_trend(full_report("en"), EN))
+    assert "−0.5" in words(figure)
+    assert "–0.5" in words(figure, "print_svg")
+    assert not [word for word in words(figure) + words(figure, "print_svg") if word.startswith("-")]
 
 
 def test_the_interval_of_a_share_is_wilsons() -> None:

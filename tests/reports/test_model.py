@@ -49,7 +49,7 @@ def test_an_impossible_ability_is_refused(change: dict[str, Any]) -> None:
 def test_optional_numbers_are_checked_too() -> None:
     at = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
     with pytest.raises(DataError, match=r"Topic\.se is inf"):
-        Topic("algebra", 1, 1, 1, 1.0, 0.2, 1.0, 0.0, math.inf, 1, None, None, at)
+        Topic("algebra", 1, 1, 1, 1.0, 0.2, 1.0, 0.0, math.inf, 1, None, None, None, at)
 
 
 def test_a_report_has_all_its_weeks_and_days() -> None:

@@ -21,6 +21,7 @@ from reports.advice import (
     ReviewMissed,
     WeakTopic,
 )
+from reports.levels import expected_eap
 from reports.model import CandidateItem, Counts, Goal, GoalStatus, PaceOf, PracticeDay, Topic
 from reports.period import Period
 from reports.recommendations import MOST_RECOMMENDATIONS, Facts, recommend
@@ -31,8 +32,10 @@ SUNDAY = PERIOD.week_end
 NOON = dt.datetime.combine(SUNDAY, dt.time(12), dt.UTC)
 
 
-def topic(topic_id: str, theta: float | None, se: float | None = 0.2, n: int = 20) -> Topic:
-    return Topic(topic_id, n, n, n, 1.0, 0.8, 1.0, theta, se, n, None, None, NOON)
+def topic(
+    topic_id: str, theta: float | None, se: float | None = 0.2, n: int = 20, expected: float | None = 0.5
+) -> Topic:
+    return Topic(topic_id, n, n, n, 1.0, 0.8, 1.0, theta, se, n, expected, None, None, NOON)
 
 
 def item(item_id: str, correct: bool, days_ago: int = 0) -> dict[str, Any]:
@@ -98,14 +101,32 @@ def test_a_topic_below_the_learners_own_level_is_weak() -> None:
     topics = (topic("algebra", -0.1), topic("geometry", 0.4))
     (advice,) = found(topics=topics)
     assert advice == WeakTopic(
-        "algebra", -0.1, 0.2, 20, Reference.OWN, 0.5, 0.6, item_ids=("algebra at -0.1",)
+        "algebra", -0.1, 0.2, 20, Reference.OWN, 0.5, 0.5, 0.6, item_ids=("algebra at -0.1",)
     )
+
+
+def test_a_topic_that_only_leans_towards_the_mean_is_not_weak() -> None:
+    """Of a strong learner every topic of few answers lies below θ over all topics, however well it goes."""
+    theta, mean, sd = 2.01, 0.49, 0.8
+    leaning = [
+        topic(name, expected_eap(theta, se, mean, sd), se, expected=expected_eap(theta, se, mean, sd))
+        for name, se in (("a", 0.3), ("b", 0.5), ("c", 0.7))
+    ]
+    assert AdviceKind.WEAK_TOPIC not in kinds(theta=theta, theta_mean=mean, topics=leaning)
+
+
+def test_a_strong_learners_topic_is_weak_below_what_its_answers_let_expect() -> None:
+    (advice,) = found(theta=2.0, topics=(topic("algebra", 0.4, 0.4, expected=1.4),))
+    assert isinstance(advice, WeakTopic)
+    assert (advice.reference, advice.reference_theta, advice.expected_theta) == (Reference.OWN, 2.0, 1.4)
+    assert advice.gap == pytest.approx(1.0)
 
 
 def test_for_a_learner_below_the_mean_a_topic_is_weak_against_all() -> None:
     (advice,) = found(theta=-1.0, topics=(topic("algebra", -1.0),))
     assert isinstance(advice, WeakTopic)
     assert (advice.reference, advice.reference_theta, advice.gap) == (Reference.COHORT, 0.0, 1.0)
+    assert advice.expected_theta == 0.0
 
 
 @pytest.mark.parametrize(
@@ -175,6 +196,11 @@ def test_rarer_practice_is_named_with_both_gaps() -> None:
 def test_a_week_without_practice_is_named_whatever_was_before() -> None:
     assert kinds(days=days(7)) == [AdviceKind.REGULAR_PRACTICE]
     assert kinds(days=days(6)) == []
+
+
+def test_a_month_without_practice_has_no_days_between() -> None:
+    (advice,) = found(days=days(*range(29, 56, 4)))
+    assert advice == RegularPractice(gap_days=None, gap_before_days=4.0, days_since_last=29, active_days=0)
 
 
 def test_practice_every_other_day_is_regular_enough() -> None:

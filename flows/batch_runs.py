@@ -1,0 +1,140 @@
+"""What the flows that work in batches of learners have in common: plan, packs, progress, shards."""
+
+import operator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection
+
+from flows.artifacts import Progress
+from flows.quality import publish_findings, require_no_errors
+from flows.stage import StageSummary, Transactions, run_logger
+from seedtest.db.answer_packs import Synchronised, synchronise
+from seedtest.db.attempts import Scope
+from seedtest.db.buckets import EVERYBODY, Buckets, Shard
+from seedtest.db.frames import Written
+from seedtest.db.packed_answers import Batch, plan_batches
+from seedtest.db.quality import answer_evidence
+from seedtest.memory import answers_at_a_time, batches_at_a_time
+from seedtest.quality import Finding, ValueCounts, check_answers, check_output, verdict
+from seedtest.settings import Settings
+
+UNPACKING, COMPUTING = "Unpacking new results", "Computing and writing"
+STEPS = (UNPACKING, COMPUTING)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class How:
+    """How a stage's run works: for whom, whether over again, whether for show."""
+
+    shard: Shard = EVERYBODY
+    full: bool = False
+    dry_run: bool = False
+
+
+@dataclass
+class Tally:
+    """What the batches of a run came to."""
+
+    n_answers: int = 0
+    n_unchanged: int = 0
+    written: Written = field(default_factory=Written)
+
+    def add(self, n_answers: int, n_unchanged: int, written: Written) -> None:
+        """Add a batch."""
+        self.n_answers += n_answers
+        self.n_unchanged += n_unchanged
+        self.written += written
+
+
+def unpack_new(
+    summary: StageSummary, settings: Settings, given: Transactions, scope: Scope, judged: Scope, shard: Shard
+) -> tuple[Finding, ...]:
+    """Bring the packs of the scope in step, in a transaction of its own, and judge the answers.
+
+    What is left out is counted, and the checks are made, on the days of `judged`; their findings are
+    returned.
+
+    Raises
+    ------
+    DataQualityError
+        When writing would publish nonsense or delete good rows.
+    """
+    done = unpack(given, settings, scope, judged, shard)
+    run_logger().info("Results unpacked: %d, dropped: %d", done.packed, done.dropped)
+    summary.counts |= {"results unpacked": done.packed, "packs dropped": done.dropped}
+    summary.dropped |= done.left_out
+    with given.snapshot() as connection:
+        findings = check_answers(answer_evidence(connection, judged, shard, left_out=done.left_out))
+    publish_findings(summary.stage, findings)
+    require_no_errors(findings, settings.quality_errors)
+    return findings
+
+
+def judge_output(
+    summary: StageSummary, settings: Settings, values: tuple[ValueCounts, ...], before: tuple[Finding, ...]
+) -> None:
+    """Judge what a run has written, beside what was found before it.
+
+    Raises
+    ------
+    DataQualityError
+        When the tables now hold what cannot be.
+    """
+    after = check_output(values)
+    publish_findings(summary.stage, after, earlier=before)
+    summary.facts["data quality"] = verdict((*before, *after))
+    require_no_errors(after, settings.quality_errors)
+
+
+def unpack(
+    given: Transactions, settings: Settings, scope: Scope, judged: Scope, shard: Shard = EVERYBODY
+) -> Synchronised:
+    """Bring the packs of the scope in step, over several connections; count what is left out of `judged`."""
+
+    def part_of(part: Shard) -> Synchronised:
+        with given.begin() as connection:
+            return synchronise(connection, scope, part, counted=judged)
+
+    parts = shard.cut(given.at_a_time(settings.batch_connections))
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return reduce(operator.add, pool.map(part_of, parts))
+
+
+def in_batches(
+    given: Transactions,
+    settings: Settings,
+    scope: Scope,
+    shard: Shard,
+    shown: Progress,
+    run: Callable[[Connection, Buckets], T],
+) -> Iterator[T]:
+    """Run each batch of learners in a transaction of its own, and give what came of them in their order.
+
+    While one batch is computed another is read or written. An error of one ends the run once those that
+    have begun are done; what is committed stands.
+    """
+    most = answers_at_a_time(settings)
+    with given.snapshot() as connection:
+        planned = plan_batches(connection, scope, shard, most)
+    n_answers = sum(batch.n_answers for batch in planned)
+    run_logger().info("%d answers in scope, in %d batches of at most %d", n_answers, len(planned), most)
+
+    def work(batch: Batch) -> T:
+        with given.snapshot() as connection:
+            return run(connection, batch.buckets)
+
+    done = 0
+    with ThreadPoolExecutor(given.at_a_time(batches_at_a_time(settings))) as pool:
+        try:
+            for batch, result in zip(planned, pool.map(work, planned), strict=True):
+                yield result
+                done += batch.n_answers
+                shown.reach(COMPUTING, done / max(n_answers, 1))
+        finally:
+            pool.shutdown(cancel_futures=True)

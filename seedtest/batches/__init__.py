@@ -1,0 +1,1 @@
+"""Features and KPIs of many learners, a batch at a time: only what changed, in bounded memory."""

@@ -1,0 +1,117 @@
+"""Reading packs: how much there is, which days changed, and the answers of a batch of learners."""
+
+from dataclasses import dataclass
+
+import polars as pl
+from sqlalchemy.engine import Connection
+
+from seedtest.db.attempts import Scope
+from seedtest.db.buckets import Buckets, Shard
+from seedtest.db.frames import UTC_TIME, Schema, read_frame
+from seedtest.windows import ATTEMPTS, as_enum
+
+IN_SCOPE = (
+    "completed_at >= %(start)s AND completed_at < %(end)s"
+    " AND bucket BETWEEN %(first_bucket)s AND %(last_bucket)s"
+)
+
+PER_BUCKET = f"""
+SELECT bucket, sum(n_answers) AS n_answers FROM answer_pack WHERE {IN_SCOPE} GROUP BY bucket
+"""
+
+# A hash of which results a learner's day has and of their versions; cut to 48 bits so that sums fit.
+PER_DAY = f"""
+SELECT user_id, (completed_at AT TIME ZONE 'UTC')::date AS date, sum(n_answers) AS n_answers,
+    (sum(uuid_hash_extended(result_id, row_version) >> 16) %% 1000000000000000)::bigint AS content
+FROM answer_pack WHERE {IN_SCOPE} AND n_answers > 0 GROUP BY 1, 2
+"""
+LEARNER_DAYS: Schema = {"user_id": pl.String, "date": pl.Date, "n_answers": pl.Int64, "content": pl.Int64}
+
+PACKS: Schema = {
+    "user_id": pl.String,
+    "session_id": pl.String,
+    "completed_at": UTC_TIME,
+    "result_id": pl.String,
+    "n_answers": pl.Int32,
+    "answers": pl.String,
+}
+READ = f"SELECT {', '.join(PACKS)} FROM answer_pack WHERE {IN_SCOPE} AND n_answers > 0"
+ARRAYS = pl.Struct(
+    {
+        "ordinal": pl.List(pl.Int32),
+        "item": pl.List(pl.String),
+        "topic": pl.List(pl.String),
+        "correct": pl.List(pl.Int8),
+        "ms": pl.List(pl.Int32),
+        "hints": pl.List(pl.Int32),
+    }
+)
+QUESTION_TOPICS: Schema = {"item_id": pl.String, "question_topic": pl.String}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Learners that are worked on at a time, and how many answers they have in scope."""
+
+    buckets: Buckets
+    n_answers: int
+
+
+def plan_batches(connection: Connection, scope: Scope, shard: Shard, most_answers: int) -> list[Batch]:
+    """Cut a shard's learners into batches of at most so many answers; a bucket is never cut."""
+    buckets = shard.buckets
+    schema = {"bucket": pl.Int32, "n_answers": pl.Int64}
+    counts = read_frame(connection, PER_BUCKET, schema, scope.parameters | buckets.parameters)
+    batches, first, held = [], buckets.first, 0
+    for bucket, n in counts.sort("bucket").iter_rows():
+        if held and held + n > most_answers:
+            batches.append(Batch(Buckets(first, bucket - 1), held))
+            first, held = bucket, 0
+        held += n
+    return [*batches, Batch(Buckets(first, buckets.last), held)]
+
+
+def learner_days(connection: Connection, scope: Scope, buckets: Buckets) -> pl.DataFrame:
+    """Return the days on which learners answered: `LEARNER_DAYS`, where equal `content` is equal answers."""
+    return read_frame(connection, PER_DAY, LEARNER_DAYS, scope.parameters | buckets.parameters)
+
+
+def question_topics(connection: Connection) -> pl.DataFrame:
+    """Return the topic of each question that has one, for answers that name none."""
+    return read_frame(
+        connection,
+        "SELECT id AS item_id, topic_id AS question_topic FROM question WHERE topic_id <> ''",
+        QUESTION_TOPICS,
+    ).sort("item_id")
+
+
+def read_answers(
+    connection: Connection,
+    scope: Scope,
+    buckets: Buckets,
+    topics: pl.DataFrame,
+    user_ids: pl.Series | None = None,
+) -> pl.DataFrame:
+    """Return the answers in scope of the learners of some buckets, with the columns `ATTEMPTS`.
+
+    The same answers as `load_attempts` gives, from packs that `synchronise` has brought in step, in no
+    order; ids are Enums of those that occur. `topics` is `question_topics`; `user_ids` narrows the
+    learners down.
+    """
+    query, bounds = READ, scope.parameters | buckets.parameters
+    if user_ids is not None:
+        query, bounds = f"{READ} AND user_id = ANY(%(user_ids)s)", bounds | {"user_ids": user_ids.to_list()}
+    packs = read_frame(connection, query, PACKS, bounds)
+    results = packs.with_columns(as_enum(packs[name]) for name in ("user_id", "session_id", "result_id"))
+    arrays = results.with_columns(pl.col("answers").str.json_decode(ARRAYS)).unnest("answers")
+    answers = (
+        arrays.with_columns(
+            pl.col("topic").fill_null(pl.lit(None, pl.String).repeat_by("n_answers")),
+        )
+        .explode("ordinal", "item", "topic", "correct", "ms", "hints")
+        .rename({"item": "item_id", "topic": "topic_id", "ms": "response_time_ms"})
+        .with_columns(pl.col("correct") == 1, hint_used=pl.col("hints") >= 1)
+    )
+    known = answers.join(topics, on="item_id", how="left")
+    filled = known.with_columns(pl.coalesce("topic_id", "question_topic").alias("topic_id"))
+    return filled.with_columns(as_enum(filled[name]) for name in ("item_id", "topic_id")).select(*ATTEMPTS)

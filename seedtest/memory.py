@@ -1,0 +1,44 @@
+"""How much a process may hold, and how many answers that is."""
+
+from pathlib import Path
+
+import psutil
+
+from seedtest.settings import Settings
+
+CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Where Linux tells a container its limit, by version of control groups."""
+
+BASE_MB = 270
+"""What a flow run holds before it has read an answer: Python, Prefect, polars, the compiled kernels."""
+BYTES_PER_ANSWER = 1200
+"""At the peak of a computation, measured over features and KPIs (benchmarks/batch)."""
+FEWEST, MOST = 20_000, 200_000
+"""Answers of a batch: fewer cost more in overhead than they save, more gain no speed."""
+
+
+def memory_limit_mb(settings: Settings) -> float:
+    """Return the memory that this process may take: as set, else the container's, else the machine's."""
+    if settings.memory_limit_mb is not None:
+        return settings.memory_limit_mb
+    limits = [psutil.virtual_memory().total]
+    for path in CGROUP_LIMITS:
+        text = path.read_text().strip() if path.exists() else ""
+        limits += [int(text)] if text.isdecimal() else []
+    return min(limits) / 2**20
+
+
+def batches_at_a_time(settings: Settings) -> int:
+    """Return how many batches are worked on at a time, so that one computes while another is written."""
+    return max(1, settings.batch_connections // 2)
+
+
+def answers_at_a_time(settings: Settings) -> int:
+    """Return how many answers a batch of features or KPIs holds: as set, or what the memory allows."""
+    if settings.batch_answers is not None:
+        return settings.batch_answers
+    spare = (memory_limit_mb(settings) - BASE_MB) * 2**20 / batches_at_a_time(settings)
+    return int(min(max(spare / BYTES_PER_ANSWER, FEWEST), MOST))
