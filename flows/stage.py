@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from seedtest.db.engine import create_engine, reachable
 from seedtest.db.locks import stage_lock
+from seedtest.db.outages import outages_told
 from seedtest.db.revision import require_schema
 from seedtest.errors import ConfigurationError, SeedtestError
 from seedtest.scale import Fit
@@ -67,8 +68,9 @@ def stage(name: str, settings: Settings) -> Iterator[Engine]:
         settings.require_database_url(),
         application_name=f"{name} run {flow_run.name or 'without a server'}",
         statement_timeout_secs=settings.statement_timeout_secs,
+        lock_timeout_secs=settings.lock_timeout_secs,
     )
-    with reachable(engine):
+    with reachable(engine), outages_told(engine, name):
         require_schema(engine)
         with stage_lock(engine, name, wait_secs=settings.lock_wait_secs):
             yield engine

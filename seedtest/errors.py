@@ -14,6 +14,7 @@
     ├── RequestError            an API refuses a request, with the HTTP status
     ├── StageError              a stage finished, but not for every user
     ├── LockTimeoutError        another run holds the stage's lock
+    ├── DatabaseError           the database broke a stage off
     └── StackError              the embedded stack cannot do what was asked
         └── StackNotRunningError
 
@@ -75,6 +76,10 @@ class StageError(SeedtestError):
 
 class LockTimeoutError(SeedtestError):
     """Another run holds the stage's lock; the message names the holder."""
+
+
+class DatabaseError(SeedtestError):
+    """The database broke a stage off from outside: a lock, a full disk, a restart."""
 
 
 class StackError(SeedtestError):

@@ -12,9 +12,9 @@ CGROUP_LIMITS = (
 )
 """Where Linux tells a container its limit, by version of control groups."""
 
-BASE_MB = 270
-"""What a flow run holds before it has read an answer: Python, Prefect, polars, the compiled kernels."""
-BYTES_PER_ANSWER = 1200
+BASE_MB = 420
+"""What a flow run holds whatever the batch: Python, Prefect, polars, the compiled kernels, 20,000 answers."""
+BYTES_PER_ANSWER = 800
 """At the peak of a computation, measured over features and KPIs (benchmarks/batch)."""
 FEWEST, MOST = 20_000, 200_000
 """Answers of a batch: fewer cost more in overhead than they save, more gain no speed."""

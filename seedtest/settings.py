@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     lock_wait_secs: float = Field(
         60.0, ge=0, description="Seconds a stage waits for another run of it before it gives up"
     )
+    lock_timeout_secs: float = Field(
+        60.0,
+        gt=0,
+        le=2_147_483,
+        description="Longest time in seconds that one SQL statement waits for a lock",
+    )
     statement_timeout_secs: int = Field(
         3600, ge=1, le=2_147_483, description="Longest time in seconds that one SQL statement may take"
     )

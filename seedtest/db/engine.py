@@ -3,19 +3,21 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import sqlalchemy as sa
 from psycopg2 import extensions
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from seedtest.errors import ConfigurationError, StackNotRunningError
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_STATEMENT_TIMEOUT_SECS = 3600
+DEFAULT_LOCK_TIMEOUT_SECS = 60.0
 CONNECT_PATIENCE_SECS = 30.0
 # Messages of a refusal that waiting does not mend, unlike a restart.
 FINAL = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
@@ -39,13 +41,16 @@ def create_engine(
     *,
     application_name: str = "seedtest",
     statement_timeout_secs: int = DEFAULT_STATEMENT_TIMEOUT_SECS,
+    lock_timeout_secs: float = DEFAULT_LOCK_TIMEOUT_SECS,
     pool_size: int = 2,
 ) -> Engine:
     """Return an engine whose sessions are in UTC, bounded in time and named for the operator.
 
     `statement_timeout` is the server's, since nothing on the client's side can stop a running query.
     """
-    options = f"-c statement_timeout={statement_timeout_secs * 1000} -c lock_timeout=60000"
+    # To PostgreSQL 0 would mean for ever.
+    lock_timeout_ms = max(1, round(lock_timeout_secs * 1000))
+    options = f"-c statement_timeout={statement_timeout_secs * 1000} -c lock_timeout={lock_timeout_ms}"
     engine = sa.create_engine(
         normalise_url(database_url),
         # An error's text goes to logs: the statement without the values bound to it.
@@ -92,6 +97,7 @@ def _knock(engine: Engine, patience_secs: float) -> None:
         retry=retry_if_exception(_may_pass),
         stop=stop_after_delay(patience_secs),
         wait=wait_exponential(multiplier=0.2, max=5),
+        before_sleep=partial(_tell_once, patience_secs=patience_secs),
         reraise=True,
     )
     try:
@@ -101,6 +107,11 @@ def _knock(engine: Engine, patience_secs: float) -> None:
             f"The database at {shown_url(engine.url)} cannot be used: "
             f"{str(error.orig).strip()}. Check DATABASE_URL, or start the embedded stack with `seedtest up`."
         ) from error
+
+
+def _tell_once(state: RetryCallState, *, patience_secs: float) -> None:
+    if state.attempt_number == 1:
+        logger.warning("The database does not answer; waiting up to %g s for it", patience_secs)
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -56,16 +56,23 @@ def write_kpis(connection: Connection, rows: pl.DataFrame, emptied: pl.DataFrame
     return replace(written, changed=written.changed + int(n))
 
 
+# The planner knows the digests as they were before the run, perhaps none: it would look through all of them
+# for each row.
+NO_LOOPS = "SET LOCAL enable_nestloop = off"
+
+
 def sweep_features(
     connection: Connection, stage_name: str, first_day: dt.date, last_day: dt.date, shard: Shard
 ) -> int:
     """Delete the rows of days that no digest vouches for: their answers went before there were digests."""
+    connection.execute(sa.text(NO_LOOPS))
     deleted = connection.execute(
         sa.text(
             "DELETE FROM features_topic_daily AS f WHERE date BETWEEN :first_day AND :last_day"
             f" AND {bucket_of('f.user_id')} BETWEEN :first_bucket AND :last_bucket"
             " AND NOT EXISTS (SELECT FROM input_digest AS d"
-            " WHERE d.stage = :stage AND (d.user_id, d.date) = (f.user_id, f.date))"
+            f" WHERE d.stage = :stage AND d.bucket = {bucket_of('f.user_id')}"
+            " AND (d.user_id, d.date) = (f.user_id, f.date))"
         ),
         {"stage": stage_name, "first_day": first_day, "last_day": last_day, **shard.buckets.parameters},
     )
@@ -84,7 +91,9 @@ def sweep_kpis(
         " AND week_start = ANY(CAST(:weeks AS date[])) AND NOT user_id = ANY(CAST(:failed AS text[]))"
         f" AND {bucket_of('old.user_id')} BETWEEN :first_bucket AND :last_bucket"
         " AND NOT EXISTS (SELECT FROM input_digest AS d"
-        " WHERE d.stage = :stage AND (d.user_id, d.date) = (old.user_id, old.week_start))"
+        f" WHERE d.stage = :stage AND d.bucket = {bucket_of('old.user_id')}"
+        " AND (d.user_id, d.date) = (old.user_id, old.week_start))"
     )
+    connection.execute(sa.text(NO_LOOPS))
     bounds = {"stage": stage_name, "weeks": list(weeks), "failed": list(failed), "nothing": NO_KPIS}
     return int(connection.execute(sa.text(EMPTY + without), bounds | shard.buckets.parameters).rowcount)

@@ -27,7 +27,7 @@ MOMENTS = (
     "Total observations",
     "Linking constants received",
     "Calibration upsert completed",
-    "Loaded .* calibrated items",
+    "Results unpacked: ",
     "Features upsert completed",
     "KPIs: ",
 )

@@ -130,6 +130,12 @@ def goals() -> tuple[Goal, ...]:
     )
 
 
+def with_a_goal_in(topic_id: str, language: Language = "ko") -> WeeklyReport:
+    """The rich report with a goal in another topic."""
+    report = rich_report(language)
+    return replace(report, goals=(replace(report.goals[0], topic_id=topic_id), *report.goals[1:]))
+
+
 def hostile_report(text: str, language: Language = "ko") -> WeeklyReport:
     """A learner whose id, topics, items and goals are all the text."""
     report = rich_report(language)

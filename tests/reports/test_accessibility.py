@@ -11,7 +11,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports.model import WeeklyReport
 from reports.rendering import Format, render
-from tests.reports.document_examples import HOSTILE, hostile_report, many_topics, rich_report
+from tests.reports.document_examples import (
+    HOSTILE,
+    hostile_report,
+    many_topics,
+    with_a_goal_in,
+)
 from tests.reports.figures_examples import empty_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -21,8 +26,8 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 REFLOW_PX = 320
 """WCAG 2.2, 1.4.10: at this width nothing may need scrolling in two directions."""
 LEARNERS = {
-    "rich-ko": rich_report("ko"),
-    "rich-en": rich_report("en"),
+    "rich-ko": with_a_goal_in("trigonometry", "ko"),
+    "rich-en": with_a_goal_in("trigonometry", "en"),
     "empty-ko": empty_report("ko"),
     "empty-en": empty_report("en"),
     "many-ko": many_topics("ko"),
@@ -33,6 +38,19 @@ OVERFLOWING = """() => [...document.querySelectorAll('main *, header *, footer *
   .filter(each => !each.closest('svg') && each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0
                   && getComputedStyle(each).display !== 'inline')
   .map(each => each.outerHTML.slice(0, 120))"""
+# Words whose letters stand in more than one line, though they would have room in one.
+BROKEN_WORDS = r"""() => [...document.querySelectorAll('table th, table td')].flatMap(cell => {
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), broken = [];
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    for (const word of node.data.matchAll(/[^\s-]+/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+})"""
 SMALL_TARGETS = """() => [...document.querySelectorAll('a:not(.skip), summary')]
   .filter(each => { const box = each.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
   .map(each => each.outerHTML.slice(0, 120))"""
@@ -98,6 +116,14 @@ def test_nothing_is_cut_off_or_needs_scrolling_sideways(
     page = opened(browser, folder / f"{learner}.html", width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(OVERFLOWING) == []
+    page.close()
+
+
+@pytest.mark.parametrize("learner", ["rich-ko", "rich-en"])
+def test_no_word_of_a_table_is_broken_on_a_phone(browser: Browser, folder: Path, learner: str) -> None:
+    page = opened(browser, folder / f"{learner}.html", 360)
+    assert "trigonometry" in page.locator("#goals table").inner_text()
+    assert page.evaluate(BROKEN_WORDS) == []
     page.close()
 
 

@@ -184,7 +184,7 @@ def test_without_ones_level_nothing_is_expected_of_topics() -> None:
     assert "expected" not in " ".join(words(figure))
 
 
-def test_numbers_below_zero_have_a_minus_that_print_has_a_letter_for() -> None:
+def test_numbers_below_zero_have_a_minus_and_in_print_a_dash_that_its_font_has() -> None:
     figure = only(theta_trend(full_report("en"), EN))
     assert "−0.5" in words(figure)
     assert "–0.5" in words(figure, "print_svg")

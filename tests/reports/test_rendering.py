@@ -192,6 +192,19 @@ def test_a_pdf_is_tagged_titled_and_has_bookmarks(language: Language) -> None:
     assert titles[0] == ("주간 학습 리포트" if language == "ko" else "Weekly report")
 
 
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_usual_report_fills_four_pages_and_begins_no_fifth(language: Language) -> None:
+    report = rich_report(language)
+    usual = replace(
+        report,
+        goals=report.goals[:1],
+        topics=tuple(topic for topic in report.topics if topic.theta is not None),
+        recommendations=report.recommendations[:4],
+        answers_without_topic=0,
+    )
+    assert len(pdf_of(usual).pages) == 4
+
+
 def test_a_pdf_embeds_its_fonts_and_its_korean_can_be_selected() -> None:
     reader = pdf_of(rich_report("ko"))
     fonts = {}

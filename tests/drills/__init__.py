@@ -1,0 +1,1 @@
+"""What breaks underneath a run, and what is left of it: drills on real parts."""
