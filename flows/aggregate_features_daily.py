@@ -7,7 +7,7 @@ import polars as pl
 from sqlalchemy.engine import Connection
 
 from flows.artifacts import progress, publish_summary, publish_table
-from flows.batch_runs import STEPS, UNPACKING, How, Tally, in_batches, judge_output, unpack_new
+from flows.batch_runs import STEPS, UNPACKING, How, Shards, Tally, in_batches, judge_output, unpack_new
 from flows.batch_shards import in_shards
 from flows.settings import run_settings
 from flows.stage import (
@@ -40,7 +40,11 @@ SHOWN = ("date", "attempts", "correct", "rt_median", "theta_estimate")
 
 @stage_flow(STAGE)
 def aggregate_features_daily(
-    date: dt.date | None = None, lookback_days: Days = None, full: bool = False, dry_run: bool = False
+    date: dt.date | None = None,
+    lookback_days: Days = None,
+    full: bool = False,
+    shards: Shards = None,
+    dry_run: bool = False,
 ) -> StageSummary:
     """Compute each learner's day in each topic: counts, times, hints, θ with its SE, improvement.
 
@@ -48,9 +52,10 @@ def aggregate_features_daily(
         date: Last UTC day to compute, whole. Empty: yesterday.
         lookback_days: Days up to the date to compute; any range will do. Empty: AGG_LOOKBACK_DAYS.
         full: Compute also what has not changed since the last run.
+        shards: Runs that the learners are dealt out to. Empty: BATCH_SHARDS.
         dry_run: Load and compute, say what would be written, write nothing.
     """
-    settings = run_settings(agg_lookback_days=lookback_days)
+    settings = run_settings(agg_lookback_days=lookback_days, batch_shards=shards)
     last = resolve_date(date)
     with (
         timed(StageSummary(stage=STAGE, date=last, dry_run=dry_run)) as summary,

@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+from pydantic import Field
 from sqlalchemy.engine import Connection
 
 from flows.artifacts import Progress
 from flows.quality import publish_findings, require_no_errors
 from flows.stage import StageSummary, Transactions, run_logger
-from seedtest.db.answer_packs import Synchronised, synchronise
+from seedtest.db.answer_packs import Synchronised, bring_in_step, hold_packs
 from seedtest.db.attempts import Scope
 from seedtest.db.buckets import EVERYBODY, Buckets, Shard
 from seedtest.db.frames import Written
@@ -24,6 +25,9 @@ from seedtest.settings import Settings
 
 UNPACKING, COMPUTING = "Unpacking new results", "Computing and writing"
 STEPS = (UNPACKING, COMPUTING)
+
+MOST_SHARDS = 64
+Shards = Annotated[int | None, Field(ge=1, le=MOST_SHARDS)]
 
 T = TypeVar("T")
 
@@ -96,14 +100,15 @@ def unpack(
     given: Transactions, settings: Settings, scope: Scope, judged: Scope, shard: Shard = EVERYBODY
 ) -> Synchronised:
     """Bring the packs of the scope in step, over several connections; count what is left out of `judged`."""
+    days = scope.cut(given.at_a_time(settings.batch_connections))
 
-    def part_of(part: Shard) -> Synchronised:
+    def of_days(part: Scope) -> Synchronised:
         with given.begin() as connection:
-            return synchronise(connection, scope, part, counted=judged)
+            return bring_in_step(connection, part, shard, counted=judged)
 
-    parts = shard.cut(given.at_a_time(settings.batch_connections))
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return reduce(operator.add, pool.map(part_of, parts))
+    with given.begin() as holder, ThreadPoolExecutor(len(days)) as pool:
+        hold_packs(holder, shard)
+        return reduce(operator.add, pool.map(of_days, days))
 
 
 def in_batches(

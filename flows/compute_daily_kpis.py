@@ -7,7 +7,7 @@ import polars as pl
 from sqlalchemy.engine import Connection
 
 from flows.artifacts import progress, publish_summary, publish_table
-from flows.batch_runs import STEPS, UNPACKING, How, Tally, in_batches, judge_output, unpack_new
+from flows.batch_runs import STEPS, UNPACKING, How, Shards, Tally, in_batches, judge_output, unpack_new
 from flows.batch_shards import in_shards
 from flows.settings import run_settings
 from flows.stage import (
@@ -51,7 +51,11 @@ class KpiOutcome:
 
 @stage_flow(STAGE)
 def compute_daily_kpis(
-    date: dt.date | None = None, lookback_days: Days = None, full: bool = False, dry_run: bool = False
+    date: dt.date | None = None,
+    lookback_days: Days = None,
+    full: bool = False,
+    shards: Shards = None,
+    dry_run: bool = False,
 ) -> StageSummary:
     """Compute improvement, efficiency, recovery, engagement, goal probability and churn risk.
 
@@ -59,9 +63,10 @@ def compute_daily_kpis(
         date: Last UTC day that counts, whole. Empty: yesterday.
         lookback_days: Learners with an answer in these last days get KPIs. Empty: KPI_LOOKBACK_DAYS.
         full: Compute also what has not changed since the last run.
+        shards: Runs that the learners are dealt out to. Empty: BATCH_SHARDS.
         dry_run: Load and compute, say what would be written, write nothing.
     """
-    settings = run_settings(kpi_lookback_days=lookback_days)
+    settings = run_settings(kpi_lookback_days=lookback_days, batch_shards=shards)
     last = resolve_date(date)
     outcome = KpiOutcome()
     with (

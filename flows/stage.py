@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_LOGGING_LEVEL
 from pydantic import BaseModel, Field
 from sqlalchemy.engine import Connection, Engine
 
+from seedtest.backfill import MOST_DAYS
 from seedtest.db.engine import create_engine, reachable
 from seedtest.db.locks import stage_lock
 from seedtest.db.outages import outages_told
@@ -27,7 +28,7 @@ RETRY_DELAY_SECS = 10
 # Two minutes before the deadline of its Kubernetes Job (7200 s from before the pod starts): a run that hangs
 # then fails here, by name. At the Job's own deadline it would get a SIGTERM, and be run again.
 DEADLINE_SECS = 7080
-MOST_DAYS = 3650
+
 
 # Prefect's form takes limits from the annotation, and the words from the flow's docstring ("Args:").
 Days = Annotated[int | None, Field(ge=1, le=MOST_DAYS)]

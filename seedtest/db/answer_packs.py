@@ -48,7 +48,7 @@ _VERSION = "r.xmin::text::bigint"
 COMPARE = f"""
 CREATE TEMP TABLE pack_change ON COMMIT DROP AS
 SELECT coalesce(r.id, p.result_id) AS result_id, r.row_version IS NOT NULL AS is_new, p.bucket,
-    r.reason, r.completed_at
+    p.row_version, r.reason, r.completed_at
 FROM (
     SELECT r.id, CASE WHEN r.user_id <> '' AND r.status IS DISTINCT FROM 'failed' THEN {_VERSION} END
             AS row_version,
@@ -80,9 +80,10 @@ CROSS JOIN (
 ) AS of_answers
 """
 
+# By version: another connection may just have packed the result anew, on a day that it has moved to.
 DROP = """
 DELETE FROM answer_pack AS p USING pack_change AS c
-WHERE (p.bucket, p.result_id) = (c.bucket, c.result_id)
+WHERE (p.bucket, p.result_id, p.row_version) = (c.bucket, c.result_id, c.row_version)
 """
 
 _MS = f"CASE WHEN e.seconds BETWEEN 0 AND {MAX_RESPONSE_SECONDS} THEN round(e.seconds * 1000)::int END"
@@ -143,9 +144,25 @@ def synchronise(
     must be one that sees each statement's own moment (READ COMMITTED), or the wait would be in vain.
     What is left out is counted on the days of `counted`, by default all.
     """
+    hold_packs(connection, shard)
+    return bring_in_step(connection, scope, shard, counted=counted)
+
+
+def hold_packs(connection: Connection, shard: Shard) -> None:
+    """Wait for others that bring the packs of these learners in step, and keep them out until the end."""
     for part in range(LOCKED_PARTS):
         if shard.touches(Shard(part, LOCKED_PARTS)):
             connection.execute(sa.text(LOCK), {"part": str(part)})
+
+
+def bring_in_step(
+    connection: Connection, scope: Scope, shard: Shard, *, counted: Scope | None = None
+) -> Synchronised:
+    """Do what `synchronise` does, for a caller that holds the packs, perhaps on another connection.
+
+    Several connections may do so at a time for different days of one scope, in transactions that see each
+    statement's own moment.
+    """
     nobody = bucket_of("coalesce(r.user_id, '')")
     of_shard = "true" if shard.of == 1 else f"{nobody} BETWEEN :first_bucket AND :last_bucket"
     bounds = {"start": scope.start, "end": scope.end, **shard.buckets.parameters}
@@ -154,9 +171,8 @@ def synchronise(
     dropped = connection.execute(sa.text(DROP)).rowcount
     packed = connection.execute(sa.text(PACK)).rowcount
     of_days = counted or scope
-    counts = connection.execute(
-        sa.text(LEFT_OUT), bounds | {"start": of_days.start, "end": of_days.end}
-    ).one()
+    both = {"start": max(scope.start, of_days.start), "end": min(scope.end, of_days.end)}
+    counts = connection.execute(sa.text(LEFT_OUT), bounds | both).one()
     connection.execute(sa.text("DROP TABLE pack_change"))
     left_out = {reason: int(n) for reason, n in zip(LEFT_OUT_REASONS, counts, strict=True) if n}
     return Synchronised(packed, dropped, left_out)

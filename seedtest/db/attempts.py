@@ -1,7 +1,7 @@
 """Bulk reads of answers, and the count of what the attempt view leaves out."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -30,6 +30,16 @@ class Scope:
     def end(self) -> dt.datetime:
         """The first moment after it."""
         return dt.datetime.combine(self.last_day + dt.timedelta(days=1), dt.time(), dt.UTC)
+
+    def cut(self, into: int) -> "list[Scope]":
+        """Return at most `into` scopes of about as many days that are this one together, the oldest first."""
+        n_days = (self.last_day - self.first_day).days + 1
+        parts = min(into, n_days)
+        starts = [self.first_day + dt.timedelta(days=n_days * part // parts) for part in range(parts)]
+        ends = [start - dt.timedelta(days=1) for start in starts[1:]] + [self.last_day]
+        return [
+            replace(self, first_day=first, last_day=last) for first, last in zip(starts, ends, strict=True)
+        ]
 
     @property
     def is_partial(self) -> bool:

@@ -40,11 +40,6 @@ class Shard:
         """The buckets of the shard's learners."""
         return Buckets(BUCKETS * self.number // self.of, BUCKETS * (self.number + 1) // self.of - 1)
 
-    def cut(self, into: int) -> tuple["Shard", ...]:
-        """Return `into` shards that are this one together; fewer where there are not so many."""
-        parts = min(into, BUCKETS // self.of)
-        return tuple(Shard(self.number * parts + part, self.of * parts) for part in range(parts))
-
     def touches(self, other: "Shard") -> bool:
         """Return whether a bucket belongs to both."""
         mine, theirs = self.buckets, other.buckets

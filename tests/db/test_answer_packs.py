@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Connection, Engine
 
-from seedtest.db.answer_packs import Synchronised, synchronise
+from seedtest.db.answer_packs import Synchronised, bring_in_step, synchronise
 from seedtest.db.attempts import Scope, count_left_out, last_days, load_attempts
 from seedtest.db.buckets import BUCKETS, EVERYBODY, Buckets, Shard, bucket_of
 from seedtest.db.packed_answers import learner_days, plan_batches, question_topics, read_answers
@@ -219,3 +219,29 @@ def test_two_at_once_pack_a_result_once(engine: Engine) -> None:
                 synchronise(second, SCOPE)
     with engine.begin() as third:
         assert synchronise(third, SCOPE).packed == 0
+
+
+def test_a_result_that_moves_while_its_days_are_packed_apart_is_kept(engine: Engine) -> None:
+    """Two connections share a scope's days; one packs the result anew, the other drops the old pack."""
+    old, new = last_days(TODAY - 20 * DAY, 5), last_days(TODAY, 5)
+    with engine.begin() as connection:
+        add_results(connection, result({"question_id": "Q1"}, completed_at=NOON - 20 * DAY))
+        synchronise(connection, SCOPE)
+    with engine.begin() as connection:
+        connection.execute(sa.update(ExamResult).values(updated_at=NOON))
+    for order in ((old, new), (new, old)):
+        with engine.connect() as connection:
+            for days in order:
+                bring_in_step(connection, days, EVERYBODY)
+            require_equal(connection)
+            connection.rollback()
+
+
+@pytest.mark.parametrize("into", [1, 3, 7, 100])
+def test_a_scope_is_cut_into_days_that_are_it_together(into: int) -> None:
+    scope = last_days(TODAY, 7)
+    parts = scope.cut(into)
+    assert len(parts) == min(into, 7)
+    assert (parts[0].first_day, parts[-1].last_day) == (scope.first_day, scope.last_day)
+    assert [part.first_day for part in parts[1:]] == [part.last_day + DAY for part in parts[:-1]]
+    assert all(part.first_day <= part.last_day for part in parts)

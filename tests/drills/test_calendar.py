@@ -22,8 +22,8 @@ from tests.conftest import Address
 from tests.db.exam_results import add_results
 from tests.drills.conftest import database
 
-# ISO week 53 of 2026 is from 28 December to 3 January.
-MONDAY, NEXT_MONDAY = dt.date(2026, 12, 28), dt.date(2027, 1, 4)
+# The Mondays after ISO weeks 53. No run starts before it is due: those due at a moment need one in the past.
+PAST, COMING = dt.date(2021, 1, 4), dt.date(2027, 1, 4)
 LAST_SECOND, FIRST_SECOND = dt.time(23, 59, 59), dt.time(0, 0, 1)
 LEARNERS = ("ann", "찬호")
 
@@ -53,25 +53,22 @@ def sitting(user_id: str, completed_at: dt.datetime, number: int) -> list[naive.
     return answers
 
 
-def answers() -> list[naive.Answer]:
-    """Ten weeks that end with the Monday: at the first and the last moment of most days."""
+def cohort(last: dt.date) -> naive.Cohort:
+    """Ten weeks that end with a day: at the first and the last moment of most days."""
     found, number = [], 0
     for age in range(70):
         for learner, user_id in enumerate(LEARNERS):
             if (age + learner) % 3 != 2:
                 number += 1
                 time = (dt.time(), LAST_INSTANT)[(age + learner) % 2]
-                found += sitting(user_id, at(NEXT_MONDAY - age * DAY, time), number)
-    return found
+                found += sitting(user_id, at(last - age * DAY, time), number)
+    return naive.Cohort(found, naive.Fit(CALIBRATED))
 
 
-COHORT = naive.Cohort(answers(), naive.Fit(CALIBRATED))
-
-
-def load(connection: Connection) -> None:
+def load(connection: Connection, cohort: naive.Cohort) -> None:
     """Write the cohort as the platform does, and the fit that scores it."""
     papers: dict[str, list[naive.Answer]] = {}
-    for answer in COHORT.answers:
+    for answer in cohort.answers:
         papers.setdefault(answer.result_id, []).append(answer)
     add_results(
         connection,
@@ -92,12 +89,9 @@ def load(connection: Connection) -> None:
         sa.text("INSERT INTO mirt_fit_meta (run_id, model_spec, metrics) VALUES ('fit-1', :spec, '{}')"),
         {"spec": json.dumps(spec)},
     )
-    connection.execute(
-        sa.text(
-            "INSERT INTO mirt_item_params (item_id, model, params, version) VALUES (:id, '3PL', :p, 'v1')"
-        ),
-        [{"id": name, "p": json.dumps({"a": i.a, "b": i.b, "c": i.c})} for name, i in CALIBRATED.items()],
-    )
+    insert = "INSERT INTO mirt_item_params (item_id, model, params, version) VALUES (:id, '3PL', :p, 'v1')"
+    items = [{"id": name, "p": json.dumps({"a": i.a, "b": i.b, "c": i.c})} for name, i in CALIBRATED.items()]
+    connection.execute(sa.text(insert), items)
 
 
 def question(answer: naive.Answer) -> dict[str, Any]:
@@ -116,58 +110,67 @@ def database_url(server: Address, empty_template: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def calendar(engine: Engine) -> Engine:
-    with engine.begin() as connection:
-        load(connection)
-    return engine
-
-
-def run_due(flow: Flow[..., Any], day: dt.date, time: dt.time, **parameters: Any) -> None:
-    """Run a flow that was due at a moment, whenever it starts."""
-    due = at(day, time)
+def run_due(flow: Flow[..., Any], due: dt.datetime) -> None:
+    """Run a flow that was due at a moment."""
     alone = flow.with_options(retries=0)
     with get_client(sync_client=True) as client:
-        made = client.create_flow_run(alone, parameters=parameters, state=Scheduled(scheduled_time=due))
+        made = client.create_flow_run(alone, state=Scheduled(scheduled_time=due))
         client.set_flow_run_state(made.id, Pending())
         taken = client.read_flow_run(made.id)
-    given = alone.validate_parameters({"date": None} | parameters)
-    run_flow(alone, flow_run=taken, parameters=given)
+    run_flow(alone, flow_run=taken, parameters=alone.validate_parameters({}))
 
 
-@pytest.mark.parametrize(
-    ("day", "time", "last"),
-    [
-        (MONDAY + DAY, FIRST_SECOND, MONDAY),
-        (NEXT_MONDAY, LAST_SECOND, NEXT_MONDAY - DAY),
-        (NEXT_MONDAY + DAY, FIRST_SECOND, NEXT_MONDAY),
-        *(
-            pytest.param(MONDAY + k * DAY, time, MONDAY + (k - 1) * DAY, marks=pytest.mark.heavy)
-            for k in range(9)
-            for time in (FIRST_SECOND, LAST_SECOND)
-        ),
-    ],
-)
-def test_kpis_of_a_night_due_beside_midnight(
-    day: dt.date, time: dt.time, last: dt.date, calendar: Engine
-) -> None:
-    run_due(compute_daily_kpis, day, time)
-    with calendar.connect() as connection:
+def check_kpis(engine: Engine, cohort: naive.Cohort, date: dt.date) -> None:
+    with engine.connect() as connection:
         rows = connection.execute(sa.text("SELECT user_id, week_start, kpis FROM weekly_kpi")).all()
-    expected = naive.weekly_kpis(COHORT, last)
+    expected = naive.weekly_kpis(cohort, date)
     assert {(row.user_id, row.week_start) for row in rows} == set(expected)
     for row in rows:
         wanted = expected[row.user_id, row.week_start]
         assert row.kpis == {name: pytest.approx(value, abs=1e-9) for name, value in wanted.items()}, row
 
 
-def test_features_of_the_days_around_the_year_s_end(calendar: Engine) -> None:
-    run_due(aggregate_features_daily, NEXT_MONDAY + DAY, FIRST_SECOND, lookback_days=8)
-    with calendar.connect() as connection:
-        query = sa.text("SELECT * FROM features_topic_daily ORDER BY user_id, topic_id, date")
-        rows = connection.execute(query).mappings().all()
-    expected = naive.topic_features(COHORT, MONDAY, NEXT_MONDAY)
-    assert [(row["user_id"], row["topic_id"], row["date"]) for row in rows] == sorted(expected)
+@pytest.mark.parametrize(
+    "due",
+    [
+        at(PAST - DAY, LAST_SECOND),
+        at(PAST, FIRST_SECOND),
+        *(
+            pytest.param(at(PAST + (k - 7) * DAY, time), marks=pytest.mark.heavy)
+            for k in range(9)
+            for time in (FIRST_SECOND, LAST_SECOND)
+        ),
+    ],
+)
+def test_kpis_of_a_night_due_beside_midnight(due: dt.datetime, engine: Engine) -> None:
+    drawn = cohort(PAST)
+    with engine.begin() as connection:
+        load(connection, drawn)
+    run_due(compute_daily_kpis, due)
+    check_kpis(engine, drawn, due.date() - DAY)
+
+
+@pytest.mark.parametrize(
+    "date",
+    [COMING - DAY, *(pytest.param(COMING - k * DAY, marks=pytest.mark.heavy) for k in (0, 2, 3, 4, 5, 6, 7))],
+)
+def test_kpis_of_a_day_around_the_year_s_end(date: dt.date, engine: Engine) -> None:
+    drawn = cohort(COMING)
+    with engine.begin() as connection:
+        load(connection, drawn)
+    compute_daily_kpis.with_options(retries=0)(date=date)
+    check_kpis(engine, drawn, date)
+
+
+def test_features_of_the_days_around_the_year_s_end(engine: Engine) -> None:
+    drawn = cohort(COMING)
+    with engine.begin() as connection:
+        load(connection, drawn)
+    aggregate_features_daily.with_options(retries=0)(date=COMING, lookback_days=8)
+    with engine.connect() as connection:
+        rows = connection.execute(sa.text("SELECT * FROM features_topic_daily")).mappings().all()
+    expected = naive.topic_features(drawn, COMING - 7 * DAY, COMING)
+    assert {(row["user_id"], row["topic_id"], row["date"]) for row in rows} == set(expected)
     for row in rows:
         for name, value in expected[row["user_id"], row["topic_id"], row["date"]].items():
             wanted = pytest.approx(value, abs=1e-9) if isinstance(value, float) else value

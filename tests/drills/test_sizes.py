@@ -29,8 +29,9 @@ CROSS JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object('question_id', item.id, 'is_correct', (k * n) % 3 > 0,
         'time_spent_sec', (k * 7 + n) % 90 + 1, 'used_hints', k % 2)) AS questions
     FROM generate_series(1, 100) AS k
-    JOIN (SELECT id, row_number() OVER (ORDER BY id) AS place, count(*) OVER () AS items FROM question) AS item
-        ON item.place = (k + n) % item.items + 1
+    JOIN (
+        SELECT id, row_number() OVER (ORDER BY id) AS place, count(*) OVER () AS items FROM question
+    ) AS item ON item.place = (k + n) % item.items + 1
 ) AS paper
 """
 # The limits of the pods (prefect.yaml).

@@ -19,6 +19,8 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {d["name"]: d for d in REGISTRY["deploy
 CRONS = {
     "compute-daily-kpis": "10 2 * * *",
     "aggregate-features-daily": "25 2 * * *",
+    "compute-daily-kpis-shard": None,
+    "aggregate-features-daily-shard": None,
     "mirt-calibrate": "0 3 * * *",
     "generate-weekly-report": "0 4 * * 1",
     "generate-weekly-report-shard": None,
@@ -34,6 +36,8 @@ POOL_TYPES = {"update-theta": "process"}
 RESOURCES = {
     "compute-daily-kpis": ("100m", "256Mi", "500m", "512Mi", 7200),
     "aggregate-features-daily": ("200m", "512Mi", "1", "1Gi", 7200),
+    "compute-daily-kpis-shard": ("100m", "256Mi", "500m", "512Mi", 7200),
+    "aggregate-features-daily-shard": ("200m", "512Mi", "1", "1Gi", 7200),
     "mirt-calibrate": ("500m", "1Gi", "2", "2Gi", 7200),
     "generate-weekly-report": ("1", "2Gi", "2", "4Gi", 7200),
     "generate-weekly-report-shard": ("1", "2Gi", "2", "4Gi", 7200),
@@ -46,6 +50,8 @@ VARIABLES = ("cpu_request", "memory_request", "cpu_limit", "memory_limit", "acti
 RETRIES = {
     "compute-daily-kpis": 1,
     "aggregate-features-daily": 1,
+    "compute-daily-kpis-shard": 1,
+    "aggregate-features-daily-shard": 1,
     "mirt-calibrate": 1,
     "generate-weekly-report": 1,
     "generate-weekly-report-shard": 1,
@@ -57,8 +63,10 @@ RETRIES = {
 }
 # They do what waits, whatever the day.
 WITHOUT_PARAMETERS = {"update-theta", "theta-sweep"}
-# Runs of the shards of one week are meant to overlap, each on learners of its own.
-AT_A_TIME = {"generate-weekly-report-shard": 4}
+# Runs of shards are meant to overlap, each on learners of its own.
+AT_A_TIME = dict.fromkeys(
+    ("compute-daily-kpis-shard", "aggregate-features-daily-shard", "generate-weekly-report-shard"), 4
+)
 DAY_OF = {
     "generate-weekly-report": "week",
     "generate-weekly-report-shard": "week",

@@ -26,6 +26,8 @@ DAY = {"date": str(LAST_DAY)}
 GIVEN: dict[str, dict[str, Any]] = {
     "compute-daily-kpis": DAY,
     "aggregate-features-daily": DAY,
+    "compute-daily-kpis-shard": DAY | {"shard": 0, "shards": 4},
+    "aggregate-features-daily-shard": DAY | {"shard": 0, "shards": 4},
     "mirt-calibrate": DAY,
     "nightly": DAY,
     "generate-weekly-report": {"week": str(LAST_DAY)},
@@ -37,6 +39,8 @@ GIVEN: dict[str, dict[str, Any]] = {
 WRITES = {
     "compute-daily-kpis": "weekly_kpi",
     "aggregate-features-daily": "features_topic_daily",
+    "compute-daily-kpis-shard": "weekly_kpi",
+    "aggregate-features-daily-shard": "features_topic_daily",
     "mirt-calibrate": "mirt_ability",
     "nightly": "mirt_fit_meta",
     "generate-weekly-report": "report_artifacts",
