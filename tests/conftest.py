@@ -31,7 +31,17 @@ Address = Callable[[str], str]
 
 # Folders and modules whose tests share a Prefect server, or a whole stack: each stays with one of several
 # processes.
-SHARING = ("flows", "drills", "e2e", "local", "irt_service", "blocks", "deploy", "test_theta_trigger.py")
+SHARING = (
+    "flows",
+    "drills",
+    "e2e",
+    "local",
+    "irt_service",
+    "blocks",
+    "deploy",
+    "test_theta_trigger.py",
+    "test_prefect_password.py",
+)
 
 # Here the tests of each module share a service.
 SHARING_BY_MODULE = ("theta_api",)

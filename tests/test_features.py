@@ -179,9 +179,20 @@ def test_no_more_days_than_said_are_needed() -> None:
     assert run(enough, first).rows.equals(run(cohort, first).rows)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(cohorts())
 def test_the_core_agrees_with_the_naive_implementation(drawn: tuple[naive.Cohort, dt.date]) -> None:
+    require_agreement(drawn)
+
+
+@pytest.mark.heavy
+@settings(max_examples=200, deadline=None)
+@given(cohorts())
+def test_the_core_agrees_with_the_naive_implementation_at_length(drawn: tuple[naive.Cohort, dt.date]) -> None:
+    require_agreement(drawn)
+
+
+def require_agreement(drawn: tuple[naive.Cohort, dt.date]) -> None:
     cohort, date = drawn
     first = date - 6 * DAY
     result = run(cohort, first, date)

@@ -21,6 +21,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield running
 
 
+@pytest.mark.heavy
 def test_the_password_of_the_environment_opens_the_server(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", AUTH)
     with PrefectApi(url, patience_secs=0) as api:

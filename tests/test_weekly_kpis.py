@@ -233,9 +233,20 @@ def test_attempts_without_a_needed_column_are_refused_at_once() -> None:
 # -- the naive implementation ----------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cohorts())
 def test_the_core_agrees_with_the_naive_implementation(drawn: tuple[naive.Cohort, dt.date]) -> None:
+    require_agreement(drawn)
+
+
+@pytest.mark.heavy
+@settings(max_examples=300, deadline=None)
+@given(cohorts())
+def test_the_core_agrees_with_the_naive_implementation_at_length(drawn: tuple[naive.Cohort, dt.date]) -> None:
+    require_agreement(drawn)
+
+
+def require_agreement(drawn: tuple[naive.Cohort, dt.date]) -> None:
     cohort, date = drawn
     result = run_kpis(cohort, date)
     assert result.failures == ()

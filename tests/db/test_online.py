@@ -212,6 +212,7 @@ FROM generate_series(1, 1000) AS n, LATERAL (SELECT :now - n * interval '37 minu
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("repeats", ["first", "all"])
 def test_a_learner_with_a_hundred_thousand_attempts(engine: Engine, repeats: str) -> None:
     settings = load_settings(mirt_repeats=repeats)

@@ -20,6 +20,8 @@ from seedtest.local.supervision.programs import SERVER
 from tests.e2e.conftest import LAST_DAY, PLAN, Running
 from tests.prefect_requests import ask
 
+pytestmark = pytest.mark.heavy
+
 PREFECT = (sys.executable, "-m", "prefect")
 PARAMETERS = ("--param", "dry_run=true", "--param", f"date={LAST_DAY}")
 

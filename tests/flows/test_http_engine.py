@@ -93,6 +93,7 @@ def contract_lines(lines: list[str], summary: StageSummary) -> list[str]:
     return [re.sub(r"-?\d+\.\d+", "…", line) for line in lines if line.startswith(starts)]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("model", ["2PL", "Rasch", "3PL"])
 def test_both_engines_give_the_same_parameters_constants_and_lines(
     cohort: Engine, real: RealService, over_http: Callable[[str], None], lines: list[str], model: Any

@@ -71,6 +71,7 @@ def undisturbed(cohort: Engine) -> dict[str, tuple[int, str]]:
     return expected
 
 
+@pytest.mark.heavy
 def test_killed_at_every_stage_and_started_again(
     undisturbed: dict[str, tuple[int, str]], cohort: Engine, database_url: str
 ) -> None:

@@ -164,6 +164,7 @@ def test_a_stage_runs_once_at_a_time_and_the_holder_is_named(cohort: Engine, dat
     assert scalar(cohort, "SELECT count(*) FROM weekly_kpi") > 0
 
 
+@pytest.mark.heavy
 def test_a_retried_night_does_not_repeat_a_finished_stage(cohort: Engine, log: list[str]) -> None:
     blocked = threading.Event()
 

@@ -132,6 +132,7 @@ def test_links_open_in_a_browser_unsigned_and_change_nothing(running: Stack) -> 
 USER_IDS = ["김철수", "a b", "a/b", "100%", "a+b", "😀", "..", ".", "a?b#c", "a\\b", "%2F", "<script>"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("user_id", USER_IDS)
 def test_a_report_is_found_again_whatever_its_learner_is_called(running: Stack, user_id: str) -> None:
     key = report_key(user_id, MONDAY, "html")

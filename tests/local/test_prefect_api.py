@@ -184,6 +184,7 @@ def test_a_run_that_no_worker_takes_up_is_warned_of(api: PrefectApi) -> None:
     assert any("no worker is polling the work pool lonely" in line for line in said)
 
 
+@pytest.mark.heavy
 def test_ctrl_c_cancels_the_run_and_its_subflow(api: PrefectApi) -> None:
     code = (
         "from seedtest.local.runs import run_deployment;"

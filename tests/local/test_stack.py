@@ -157,6 +157,7 @@ def test_two_starts_at_the_same_instant_take_turns(running: Stack) -> None:
     assert pids(running) == before
 
 
+@pytest.mark.heavy
 def test_killed_processes_come_back_by_themselves_with_their_rows(with_rows: Stack) -> None:
     before = pids(with_rows)
     for pid in before.values():
@@ -309,6 +310,7 @@ def test_with_an_external_database_and_prefect_server_neither_is_started(
     assert not made.folder.home.exists()
 
 
+@pytest.mark.heavy
 def test_a_deployment_in_another_pool_of_an_external_server_is_not_overwritten(borrowing: Stack) -> None:
     api_url = str(borrowing.settings.prefect_api_url)
     with PrefectApi(api_url) as api:
@@ -321,6 +323,7 @@ def test_a_deployment_in_another_pool_of_an_external_server_is_not_overwritten(b
         ask("PATCH", nap, {"work_pool_name": POOL})
 
 
+@pytest.mark.heavy
 def test_a_postgres_that_keeps_dying_is_given_up_with_the_end_of_its_log(borrowing: Stack) -> None:
     with EmbeddedPostgres(borrowing.settings.home) as server:
         configuration = server.folder.postgres / "postgresql.conf"

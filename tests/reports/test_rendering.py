@@ -144,6 +144,7 @@ def test_a_page_holds_no_more_of_the_fonts_than_it_shows() -> None:
     """The catalogue's characters in two weights and its signs that only DejaVu has; the learner's own."""
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("language", ["ko", "en"])
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_value_is_the_text_it_is_in_both_formats(text: str, language: Language) -> None:

@@ -45,6 +45,7 @@ def prefect_url() -> Iterator[str]:
         yield url
 
 
+@pytest.mark.heavy
 def test_with_all_that_it_needs_it_is_ready_and_a_webhook_makes_a_run(
     learners: Engine, learners_url: str, keys: Served, folder: Path, prefect_url: str
 ) -> None:
