@@ -1,0 +1,1 @@
+"""Batches: what changed is computed, and comes out as if everything were."""
