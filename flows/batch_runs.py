@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Annotated, TypeVar
 
+import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.engine import Connection
 
@@ -26,6 +27,9 @@ from seedtest.settings import Settings
 UNPACKING, COMPUTING = "Unpacking new results", "Computing and writing"
 STEPS = (UNPACKING, COMPUTING)
 
+PATIENTLY = sa.text("SELECT set_config('lock_timeout', :patience, true)")
+PATIENCE = 10
+"""Times LOCK_TIMEOUT_SECS that a run waits for another to unpack."""
 MOST_SHARDS = 64
 Shards = Annotated[int | None, Field(ge=1, le=MOST_SHARDS)]
 
@@ -107,6 +111,8 @@ def unpack(
             return bring_in_step(connection, part, shard, counted=judged)
 
     with given.begin() as holder, ThreadPoolExecutor(len(days)) as pool:
+        # Another stage may be unpacking everything for the first time, which takes minutes.
+        holder.execute(PATIENTLY, {"patience": f"{PATIENCE * settings.lock_timeout_secs:g}s"})
         hold_packs(holder, shard)
         return reduce(operator.add, pool.map(of_days, days))
 

@@ -12,7 +12,7 @@ CGROUP_LIMITS = (
 )
 """Where Linux tells a container its limit, by version of control groups."""
 
-BASE_MB = 435
+BASE_MB = 450
 """What a flow run holds whatever the batch: Python, Prefect, polars, the compiled kernels, 20,000 answers."""
 BYTES_PER_ANSWER = 800
 """At the peak of a computation, measured over features and KPIs (benchmarks/batch)."""

@@ -44,7 +44,7 @@ def execute(engine: Engine, *statements: str) -> None:
             connection.execute(sa.text(statement))
 
 
-@pytest.mark.parametrize("stage", [FEATURES, KPIS])
+@pytest.mark.parametrize("stage", [pytest.param(FEATURES, marks=pytest.mark.heavy), KPIS])
 def test_full_at_a_later_batch(stage: str, undisturbed: Snapshot, engine: Engine) -> None:
     learner = scalar(engine, LATE_LEARNER)
     execute(
@@ -63,6 +63,7 @@ def test_full_at_a_later_batch(stage: str, undisturbed: Snapshot, engine: Engine
     assert snapshot(engine, WRITTEN) == undisturbed
 
 
+@pytest.mark.heavy
 def test_full_at_a_staging_table(undisturbed: Snapshot, engine: Engine) -> None:
     """Where no file system can be made: the error alone is PostgreSQL's."""
     execute(

@@ -47,7 +47,7 @@ def kill_after(stage: str, engine: Engine, log: Path, secs: float) -> None:
     wait_until_gone(engine, stage)
 
 
-@pytest.mark.parametrize("stage", [FEATURES, KPIS])
+@pytest.mark.parametrize("stage", [FEATURES, pytest.param(KPIS, marks=pytest.mark.heavy)])
 def test_killed_within_a_batch_and_between_batches(
     stage: str, undisturbed: Snapshot, engine: Engine, database_url: str, tmp_path: Path
 ) -> None:
@@ -73,7 +73,7 @@ def test_killed_within_a_batch_and_between_batches(
     assert snapshot(engine, WRITTEN) == undisturbed
 
 
-@pytest.mark.parametrize("stage", [FEATURES, KPIS])
+@pytest.mark.parametrize("stage", [pytest.param(FEATURES, marks=pytest.mark.heavy), KPIS])
 @pytest.mark.parametrize(
     ("seed", "kills"), [(1, 2), *(pytest.param(n, 6, marks=pytest.mark.heavy) for n in range(2, 7))]
 )

@@ -13,7 +13,7 @@ from tests.drills.processes import Run
 from tests.flows.snapshots import ESTIMATES, RESULTS, snapshot
 
 
-@pytest.mark.parametrize("patience_secs", ["60", "0"])
+@pytest.mark.parametrize("patience_secs", ["60", pytest.param("0", marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("flows", [(FEATURES, KPIS), pytest.param(("nightly",), marks=pytest.mark.heavy)])
 def test_two_nights_at_once_end_as_one(
     flows: tuple[str, ...],
