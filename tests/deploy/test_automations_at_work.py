@@ -23,7 +23,7 @@ from tests.deploy.projects import Project
 
 pytestmark = pytest.mark.heavy
 
-PATIENCE_SECS = 120
+PATIENCE_SECS = 200
 # The shortest that Prefect takes.
 SHORT = timedelta(seconds=10)
 QUICK = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_WORKER_HEARTBEAT_SECONDS": "1"}

@@ -36,7 +36,9 @@ def days(first: dt.date, last: dt.date) -> tuple[str, ...]:
 
 
 def unfinished(api: PrefectApi) -> list[FlowRun]:
-    deployments = {one.id for one in api.deployments(["backfill", "compute-daily-kpis"])}
+    deployments = {
+        one.id for one in api.deployments(["backfill", "compute-daily-kpis", "aggregate-features-daily"])
+    }
     runs = api.runs(states=UNFINISHED_STATES)
     return [run for run in runs if run.deployment_id in deployments and not run.auto_scheduled]
 
