@@ -267,7 +267,10 @@ def _measure(
 ) -> pl.DataFrame:
     """Return the evidence and the KPIs of each of `users` in each week."""
     churn = churn_risk(parameters.churn_horizon_days)
-    return pl.concat(_gather(users, cohort, week, parameters) for week in weeks).with_columns(
+    rows = pl.concat(_gather(users, cohort, week, parameters) for week in weeks)
+    # Where both weeks of a learner alone have one value, concat keeps it as a scalar, and polars divides by
+    # a scalar as it does in `_over`. Out of series, all columns are columns.
+    return pl.DataFrame(rows.get_columns()).with_columns(
         I_t=improvement(), E_t=efficiency(), R_t=recovery(), A_t=engagement(), P=goal_probability(), S=churn
     )
 

@@ -1,4 +1,5 @@
 import datetime as dt
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -193,6 +194,22 @@ def test_an_old_impossible_ability_harms_nobody() -> None:
     cohort = rich_cohort()
     old = naive.Ability("bob", math.nan, math.nan, at(THURSDAY - 300 * DAY), at(THURSDAY))
     assert run_kpis(replace(cohort, abilities=[*cohort.abilities, old])).failures == ()
+
+
+def test_a_learner_s_rows_have_the_same_bits_alone_as_in_company() -> None:
+    # The medians before are the same in both weeks: alone, polars keeps them as one number.
+    of_each = [
+        [
+            answer(at(THURSDAY - 40 * DAY), user_id=f"u{ms}", ms=27_000),
+            answer(at(THURSDAY - 10 * DAY), user_id=f"u{ms}", ms=ms),
+            answer(at(THURSDAY - DAY), user_id=f"u{ms}", ms=ms - 501),
+        ]
+        for ms in range(20_000, 27_000, 100)
+    ]
+    rows = run_kpis(naive.Cohort(list(itertools.chain(*of_each)), naive.Fit({}))).rows
+    for answers in of_each:
+        alone = run_kpis(naive.Cohort(answers, naive.Fit({}))).rows
+        assert alone.equals(rows.filter(user_id=answers[0].user_id), null_equal=True)
 
 
 def test_missing_data_is_no_failure() -> None:
