@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, WorkPoolStatus
-from prefect.events import emit_event
+from prefect.events import Event, RelatedResource, Resource
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.states import Pending, Running
 
@@ -135,11 +135,13 @@ def test_runs_that_hang_and_pools_without_a_worker_are_found_by_the_same_trigger
         client.set_flow_run_state(run_id, Running())
     flow_id = client.read_flow_run(lost).flow_id
     flow = {"prefect.resource.id": f"prefect.flow.{flow_id}", "prefect.resource.role": "flow"}
-    emit_event(
-        "prefect.flow-run.heartbeat",
-        resource={"prefect.resource.id": f"prefect.flow-run.{lost}"},
-        related=[{**flow, "prefect.resource.name": "nightly"}],
+    heartbeat = Event(
+        event="prefect.flow-run.heartbeat",
+        resource=Resource({"prefect.resource.id": f"prefect.flow-run.{lost}"}),
+        related=[RelatedResource({**flow, "prefect.resource.name": "nightly"})],
     )
+    # Not by emit_event: it sends to whichever server this process has sent events to first.
+    client.request("POST", "/events", json=[heartbeat.model_dump(mode="json")]).raise_for_status()
     await_run(client, overdue, lambda run: run.state_name in {"Cancelling", "Cancelled"})
     await_triggered(client, {"run over 7200 s", "slow calibration", "pending run", "lost run", "no worker"})
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from seedtest.db.backfill import Ledger, WindowStatus
 from seedtest.db.engine import create_engine
 from seedtest.db.locks import stage_lock
 from seedtest.errors import ConfigurationError, LockTimeoutError, StageError
+from tests.children import child, lines
 from tests.flows.conftest import LAST_DAY
 from tests.flows.deployment_runs import Fate, Taker, deploy, runs_of, taking_up
 from tests.flows.snapshots import scalar, snapshot
@@ -41,7 +43,7 @@ FIRST_DAY = LAST_DAY - 11 * DAY
 RANGE: dict[str, Any] = {"from_date": FIRST_DAY, "to_date": LAST_DAY, "window_days": 4}
 OF_FEATURES: dict[str, Any] = {"flow": FEATURES, **RANGE}
 FEATURE_ROWS = ("features_topic_daily",)
-PATIENCE_SECS = 60
+PATIENCE_SECS = 150
 
 Rows = dict[str, tuple[int, str]]
 
@@ -100,36 +102,30 @@ def shown_table() -> list[dict[str, Any]]:
     return rows
 
 
-def start(database_url: str, arguments: Mapping[str, Any] = OF_FEATURES) -> subprocess.Popen[str]:
-    """Start a backfill in a process of its own, which may be killed."""
+def start(
+    database_url: str, arguments: Mapping[str, Any] = OF_FEATURES
+) -> AbstractContextManager["subprocess.Popen[str]"]:
     given = {name: value if isinstance(value, int) else str(value) for name, value in arguments.items()}
-    return subprocess.Popen(
-        [sys.executable, "-u", "-c", f"from flows.backfill import backfill; backfill(**{given})"],
-        cwd=ROOT,
-        env=os.environ
-        | {
-            "DATABASE_URL": database_url,
-            "PREFECT_API_URL": str(PREFECT_API_URL.value()),
-            "PREFECT_LOGGING_COLORS": "false",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    environment = os.environ | {
+        "DATABASE_URL": database_url,
+        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
+        "PREFECT_LOGGING_COLORS": "false",
+    }
+    command = [sys.executable, "-u", "-c", f"from flows.backfill import backfill; backfill(**{given})"]
+    return child(command, cwd=ROOT, env=environment, stderr=subprocess.STDOUT)
 
 
 def kill_at(database_url: str, moment: str, arguments: Mapping[str, Any] = OF_FEATURES) -> None:
     """Start a backfill and kill it once it says something."""
     with start(database_url, arguments) as process:
         said = []
-        for line in process.stdout or ():
+        for line in lines(process, PATIENCE_SECS):
             said.append(line)
             if re.search(moment, line):
                 process.kill()
                 break
         else:
             pytest.fail(f"it ended before it said {moment!r}: {''.join(said)}")
-        process.communicate(timeout=PATIENCE_SECS)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -313,10 +309,10 @@ def test_a_second_backfill_of_the_stage_is_refused_naming_the_first(
 def test_interrupted_it_cancels_the_run_it_waits_for(
     cohort: Engine, client: SyncPrefectClient, database_url: str
 ) -> None:
-    process = start(database_url)
-    wait_until(lambda: statuses(cohort)[:1] == ["running"])
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE_SECS)
+    with start(database_url) as process:
+        wait_until(lambda: statuses(cohort)[:1] == ["running"])
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE_SECS)
     (run,) = runs_of(client, aggregate_features_daily)
     assert run.state is not None
     assert run.state.type in {StateType.CANCELLED, StateType.CANCELLING}

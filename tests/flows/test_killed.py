@@ -13,9 +13,11 @@ from prefect.settings import PREFECT_API_URL
 from sqlalchemy.engine import Engine
 
 from flows.nightly import nightly
+from tests.children import child, lines
 from tests.flows.conftest import LAST_DAY
 from tests.flows.snapshots import snapshot
 
+PATIENCE_SECS = 120
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = f"from flows.nightly import nightly; nightly(date='{LAST_DAY}')"
 WRITTEN = (
@@ -33,31 +35,20 @@ MOMENTS = (
 )
 
 
-def start_night(database_url: str) -> subprocess.Popen[str]:
+def kill_at(database_url: str, moment: str) -> None:
     environment = os.environ | {
         "DATABASE_URL": database_url,
         "PREFECT_API_URL": str(PREFECT_API_URL.value()),
         "PREFECT_LOGGING_COLORS": "false",
     }
-    return subprocess.Popen(
-        [sys.executable, "-u", "-c", SCRIPT],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def kill_at(database_url: str, moment: str) -> None:
-    with start_night(database_url) as night:
-        for line in night.stdout or ():
+    command = [sys.executable, "-u", "-c", SCRIPT]
+    with child(command, cwd=ROOT, env=environment, stderr=subprocess.STDOUT) as night:
+        for line in lines(night, PATIENCE_SECS):
             if re.search(moment, line):
-                night.send_signal(signal.SIGKILL)
+                night.kill()
                 break
         else:
             pytest.fail(f"the night ended before it said {moment!r}")
-        night.wait()
     assert night.returncode == -signal.SIGKILL
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -17,8 +16,11 @@ from seedtest.local.supervision.programs import SERVER
 from seedtest.prefect_client.api import PrefectApi
 from seedtest.prefect_client.models import UNFINISHED_STATES, Deployment, ParameterSchema, StateType
 from seedtest.prefect_client.parameters import read_parameters
+from tests.children import child, lines
 from tests.local.conftest import Stack, free_port
 from tests.prefect_requests import ask
+
+PATIENCE_SECS = 120
 
 
 @pytest.fixture
@@ -190,14 +192,12 @@ def test_ctrl_c_cancels_the_run_and_its_subflow(api: PrefectApi) -> None:
         "from seedtest.local.runs import run_deployment;"
         f"final = run_deployment({api.url!r}, 'parent', {{'seconds': '120'}}, say=print); print(final)"
     )
-    with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True) as following:
-        assert following.stdout is not None
-        interrupted = False
-        for line in following.stdout:
-            if "Still napping" in line and not interrupted:
-                interrupted = True
+    said: list[str] = []
+    with child([sys.executable, "-u", "-c", code]) as following:
+        for line in lines(following, PATIENCE_SECS):
+            if "Still napping" in line and not any("Still napping" in earlier for earlier in said):
                 following.send_signal(signal.SIGINT)
-            last = line
-        assert following.wait() == 0
-    assert "Cancelled" in last
+            said.append(line)
+        assert following.wait(PATIENCE_SECS) == 0, "".join(said)
+    assert "Cancelled" in said[-1]
     assert api.runs(states=UNFINISHED_STATES) == []

@@ -5,7 +5,6 @@ import io
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -43,9 +42,11 @@ from seedtest.local.supervision.programs import (
 from seedtest.prefect_client.api import PrefectApi
 from seedtest.prefect_client.models import State, StateType
 from seedtest.settings import Settings
+from tests.children import child, lines
 from tests.local.conftest import Stack, free_port, make_stack
 from tests.prefect_requests import ask
 
+PATIENCE_SECS = 120
 STOPPED = "The stack was stopped while this run was going."
 PROGRAMS = (POSTGRES, SERVER, OBJECT_STORE, REPORTS, API, WORKER, THETA_WORKER)
 OF_ITS_OWN = {OBJECT_STORE, REPORTS, API, WORKER, THETA_WORKER}
@@ -347,12 +348,13 @@ def test_in_the_foreground_the_stack_runs_until_sigterm(borrowing: Stack) -> Non
         "PREFECT_API_URL": borrowing.settings.prefect_api_url or "",
     }
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as foreground:
-        assert foreground.stdout is not None
-        for line in foreground.stdout:
+    said = []
+    with child(command, env=environment) as foreground:
+        for line in lines(foreground, PATIENCE_SECS):
+            said.append(line)
             if line == "Ctrl-C stops the stack\n":
                 kill(borrowing.pid(POSTGRES))
             if line.startswith("postgres had ended and was started again"):
                 foreground.terminate()
-        assert foreground.wait() == 0
+        assert foreground.wait(PATIENCE_SECS) == 0, "".join(said)
     assert list(marked_processes(borrowing.settings.home)) == []
