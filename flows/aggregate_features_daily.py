@@ -7,7 +7,7 @@ import polars as pl
 from sqlalchemy.engine import Connection
 
 from flows.artifacts import progress, publish_summary, publish_table
-from flows.batch_runs import STEPS, UNPACKING, How, Shards, Tally, in_batches, judge_output, unpack_new
+from flows.batch_runs import STEPS, UNPACKING, How, Shards, Tally, in_parts, judge_output, unpack_new
 from flows.batch_shards import in_shards
 from flows.settings import run_settings
 from flows.stage import (
@@ -23,7 +23,8 @@ from flows.stage import (
     transactions,
     unusable_items,
 )
-from seedtest.batches.features import STAGE, FeatureBatch, FeatureJob, run_feature_batch
+from seedtest.batches.features import STAGE, FeatureBatch, FeatureJob, plan_features, run_feature_part
+from seedtest.batches.plans import Part, Plan
 from seedtest.db.attempts import Scope
 from seedtest.db.buckets import Buckets
 from seedtest.db.calibrations import load_fit
@@ -87,11 +88,14 @@ def feature_rows(summary: StageSummary, settings: Settings, given: Transactions,
         shown.reach(UNPACKING)
         context = job.context
 
-        def run(connection: Connection, buckets: Buckets) -> FeatureBatch:
-            return run_feature_batch(connection, job, buckets, context, dry_run=how.dry_run, full=how.full)
+        def plan(connection: Connection, buckets: Buckets, most_answers: int) -> Plan[Part]:
+            return plan_features(connection, job, buckets, context, most_answers=most_answers, full=how.full)
 
-        for done in in_batches(given, settings, job.scope, how.shard, shown, run):
-            tally.add(done.n_answers, done.n_unchanged, done.written)
+        def run(connection: Connection, part: Part) -> FeatureBatch:
+            return run_feature_part(connection, job, part, dry_run=how.dry_run)
+
+        for done in in_parts(given, settings, job.scope, how.shard, shown, tally, plan, run):
+            tally.add(done.n_answers, done.written)
             n_without_topic += done.n_without_topic
             computed.append(done.rows.select(*SHOWN))
     if n_without_topic:

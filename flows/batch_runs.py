@@ -14,11 +14,12 @@ from sqlalchemy.engine import Connection
 from flows.artifacts import Progress
 from flows.quality import publish_findings, require_no_errors
 from flows.stage import StageSummary, Transactions, run_logger
+from seedtest.batches.plans import Plan
 from seedtest.db.answer_packs import Synchronised, bring_in_step, hold_packs
 from seedtest.db.attempts import Scope
 from seedtest.db.buckets import EVERYBODY, Buckets, Shard
 from seedtest.db.frames import Written
-from seedtest.db.packed_answers import Batch, plan_batches
+from seedtest.db.packed_answers import Range, plan_ranges
 from seedtest.db.quality import answer_evidence
 from seedtest.memory import answers_at_a_time, batches_at_a_time
 from seedtest.quality import Finding, ValueCounts, check_answers, check_output, verdict
@@ -33,6 +34,7 @@ PATIENCE = 10
 MOST_SHARDS = 64
 Shards = Annotated[int | None, Field(ge=1, le=MOST_SHARDS)]
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 
@@ -47,16 +49,21 @@ class How:
 
 @dataclass
 class Tally:
-    """What the batches of a run came to."""
+    """What the parts of a run came to."""
 
-    n_answers: int = 0
+    n_learners: int = 0
     n_unchanged: int = 0
+    n_answers: int = 0
     written: Written = field(default_factory=Written)
 
-    def add(self, n_answers: int, n_unchanged: int, written: Written) -> None:
-        """Add a batch."""
+    def add_plan(self, plan: Plan[P]) -> None:
+        """Add a range of learners."""
+        self.n_learners += plan.n_learners
+        self.n_unchanged += plan.n_unchanged
+
+    def add(self, n_answers: int, written: Written) -> None:
+        """Add a part."""
         self.n_answers += n_answers
-        self.n_unchanged += n_unchanged
         self.written += written
 
 
@@ -117,35 +124,48 @@ def unpack(
         return reduce(operator.add, pool.map(of_days, days))
 
 
-def in_batches(
+def in_parts(
     given: Transactions,
     settings: Settings,
     scope: Scope,
     shard: Shard,
     shown: Progress,
-    run: Callable[[Connection, Buckets], T],
+    tally: Tally,
+    plan: Callable[[Connection, Buckets, int], Plan[P]],
+    run: Callable[[Connection, P], T],
 ) -> Iterator[T]:
-    """Run each batch of learners in a transaction of its own, and give what came of them in their order.
+    """Plan range after range of learners, run each part in its own transaction, and give what came of it.
 
-    While one batch is computed another is read or written. An error of one ends the run once those that
-    have begun are done; what is committed stands.
+    While one part is computed another is read or written, or the next range is planned; results come in
+    order. An error of one ends the run once those that have begun are done; what is committed stands.
     """
     most = answers_at_a_time(settings)
     with given.snapshot() as connection:
-        planned = plan_batches(connection, scope, shard, most)
-    n_answers = sum(batch.n_answers for batch in planned)
-    run_logger().info("%d answers in scope, in %d batches of at most %d", n_answers, len(planned), most)
+        ranges = plan_ranges(connection, scope, shard)
+    n_answers = sum(r.n_answers for r in ranges)
+    run_logger().info("%d answers in scope, computed at most %d at a time", n_answers, most)
 
-    def work(batch: Batch) -> T:
+    def planned(learners: Range) -> Plan[P]:
         with given.snapshot() as connection:
-            return run(connection, batch.buckets)
+            return plan(connection, learners.buckets, most)
+
+    def computed(part: P) -> T:
+        with given.snapshot() as connection:
+            return run(connection, part)
 
     done = 0
     with ThreadPoolExecutor(given.at_a_time(batches_at_a_time(settings))) as pool:
         try:
-            for batch, result in zip(planned, pool.map(work, planned), strict=True):
-                yield result
-                done += batch.n_answers
-                shown.reach(COMPUTING, done / max(n_answers, 1))
+            upcoming = pool.submit(planned, ranges[0])
+            for learners, following in zip(ranges, [*ranges[1:], None], strict=True):
+                current = upcoming.result()
+                if following is not None:
+                    upcoming = pool.submit(planned, following)
+                tally.add_plan(current)
+                for n, result in enumerate(pool.map(computed, current.parts), 1):
+                    yield result
+                    share = n / len(current.parts)
+                    shown.reach(COMPUTING, (done + share * learners.n_answers) / max(n_answers, 1))
+                done += learners.n_answers
         finally:
             pool.shutdown(cancel_futures=True)

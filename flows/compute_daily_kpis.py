@@ -7,7 +7,7 @@ import polars as pl
 from sqlalchemy.engine import Connection
 
 from flows.artifacts import progress, publish_summary, publish_table
-from flows.batch_runs import STEPS, UNPACKING, How, Shards, Tally, in_batches, judge_output, unpack_new
+from flows.batch_runs import STEPS, UNPACKING, How, Shards, Tally, in_parts, judge_output, unpack_new
 from flows.batch_shards import in_shards
 from flows.settings import run_settings
 from flows.stage import (
@@ -23,7 +23,8 @@ from flows.stage import (
     transactions,
     unusable_items,
 )
-from seedtest.batches.kpis import STAGE, KpiBatch, KpiJob, run_kpi_batch
+from seedtest.batches.kpis import STAGE, KpiBatch, KpiJob, KpiPart, plan_kpis, run_kpi_part
+from seedtest.batches.plans import Plan
 from seedtest.db.attempts import last_days
 from seedtest.db.buckets import Buckets
 from seedtest.db.calibrations import load_fit
@@ -87,7 +88,7 @@ def compute_daily_kpis(
 
 def learners_kpis(summary: StageSummary, settings: Settings, given: Transactions, how: How) -> KpiOutcome:
     """Bring the KPIs of a shard's learners up to date; return what was computed."""
-    tally, outcome, n_learners = Tally(), KpiOutcome(), 0
+    tally, outcome = Tally(), KpiOutcome()
     with given.snapshot() as connection:
         job = KpiJob(summary.date, load_fit(connection), settings)
     judged = last_days(summary.date, JUDGED_DAYS)
@@ -98,23 +99,25 @@ def learners_kpis(summary: StageSummary, settings: Settings, given: Transactions
         shown.reach(UNPACKING)
         context = job.context
 
-        def run(connection: Connection, buckets: Buckets) -> KpiBatch:
-            return run_kpi_batch(connection, job, buckets, context, dry_run=how.dry_run, full=how.full)
+        def plan(connection: Connection, buckets: Buckets, most_answers: int) -> Plan[KpiPart]:
+            return plan_kpis(connection, job, buckets, context, most_answers=most_answers, full=how.full)
 
-        for done in in_batches(given, settings, job.scope, how.shard, shown, run):
-            tally.add(done.n_answers, done.n_unchanged, done.written)
-            n_learners += done.n_learners
+        def run(connection: Connection, part: KpiPart) -> KpiBatch:
+            return run_kpi_part(connection, job, part, dry_run=how.dry_run)
+
+        for done in in_parts(given, settings, job.scope, how.shard, shown, tally, plan, run):
+            tally.add(done.n_answers, done.written)
             outcome.rows.append(done.rows.drop("user_id"))
             outcome.failures += done.failures
     n_failed = len(outcome.failures)
     summary.counts |= {
         "answers loaded": tally.n_answers,
-        "learners processed": n_learners - n_failed,
+        "learners processed": tally.n_learners - n_failed,
         "learners failed": n_failed,
         "KPI rows unchanged since the last run": tally.n_unchanged,
         "KPI rows computed": sum(rows.height for rows in outcome.rows),
     }
-    run_logger().info("KPIs: %d users processed, %d failed", n_learners - n_failed, n_failed)
+    run_logger().info("KPIs: %d users processed, %d failed", tally.n_learners - n_failed, n_failed)
     if not how.dry_run:
         _write_the_rest(summary, given, job, tally, outcome, how)
         with given.snapshot() as connection:

@@ -1,4 +1,4 @@
-"""Topic features of a batch of learners: found out of date, computed, written with their digests."""
+"""Topic features: found out of date for a range of learners, computed and written in parts."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from seedtest.batches.digests import (
     topics_digest,
     window_digests,
 )
+from seedtest.batches.plans import Part, Plan, cut
 from seedtest.db.attempts import Scope
 from seedtest.db.buckets import Buckets
 from seedtest.db.digests import forget_digests, load_digests, store_digests
@@ -53,29 +54,37 @@ class FeatureJob:
 
 @dataclass(frozen=True)
 class FeatureBatch:
-    """What became of a batch: the rows computed, and how many learners' days needed nothing."""
+    """What became of a part: the rows computed and written."""
 
     rows: pl.DataFrame
     n_answers: int
     n_without_topic: int
-    n_unchanged: int
     written: Written
 
 
-def run_feature_batch(
-    connection: Connection, job: FeatureJob, buckets: Buckets, context: int, *, dry_run: bool, full: bool
-) -> FeatureBatch:
-    """Bring a batch's rows up to date within the caller's transaction, which should see one moment.
+def plan_features(
+    connection: Connection, job: FeatureJob, buckets: Buckets, context: int, *, most_answers: int, full: bool
+) -> Plan[Part]:
+    """Find the rows of a range of learners that are out of date, in parts of so many answers.
 
-    With `full` whatever was noted of earlier runs does not count. With `dry_run` nothing is written.
+    With `full` whatever was noted of earlier runs does not count.
     """
     days = learner_days(connection, job.scope, buckets)
     in_range = on_days(days, job.first_day, job.last_day)
     digests = window_digests(days, in_range.with_columns(last_day="date"), NEEDS_DAYS_BEFORE + 1, context)
     known = load_digests(connection, STAGE, buckets, job.first_day, job.last_day)
     todo = digests if full else changed(digests, known)
-    stale = gone(digests, known)
-    answers = read_answers(connection, job.scope, buckets, job.topics, _users(todo, days))
+    parts = cut(buckets, days, todo, gone(digests, known), most_answers)
+    return Plan(parts, in_range["user_id"].n_unique(), digests.height - todo.height)
+
+
+def run_feature_part(connection: Connection, job: FeatureJob, part: Part, *, dry_run: bool) -> FeatureBatch:
+    """Compute and write a part's rows within the caller's transaction, which should see one moment.
+
+    Answers that came since the part was planned count; the digest noted is the older one, so that the next
+    run computes the row once more. With `dry_run` nothing is written.
+    """
+    answers = read_answers(connection, job.scope, part.buckets, job.topics, part.users)
     result = topic_features(
         answers,
         job.first_day,
@@ -83,19 +92,11 @@ def run_feature_batch(
         items=job.fit.items,
         prior=job.fit.prior,
         repeats=job.repeats,
-        only=todo,
+        only=part.todo,
     )
     written = Written()
     if not dry_run:
-        written = write_features(connection, result.rows, pl.concat([todo.select(stale.columns), stale]))
-        store_digests(connection, STAGE, todo)
-        forget_digests(connection, STAGE, stale)
-    return FeatureBatch(
-        result.rows, answers.height, result.n_without_topic, digests.height - todo.height, written
-    )
-
-
-def _users(todo: pl.DataFrame, days: pl.DataFrame) -> pl.Series | None:
-    """Return the learners to read, or None for all: a list of most of them would only be in the way."""
-    users = todo["user_id"].unique()
-    return users if 2 * len(users) < days["user_id"].n_unique() else None
+        written = write_features(connection, result.rows, part.keys)
+        store_digests(connection, STAGE, part.todo)
+        forget_digests(connection, STAGE, part.stale)
+    return FeatureBatch(result.rows, answers.height, result.n_without_topic, written)

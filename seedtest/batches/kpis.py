@@ -1,4 +1,4 @@
-"""Weekly KPIs of a batch of learners: found out of date, computed, written with their digests."""
+"""Weekly KPIs: found out of date for a range of learners, computed and written in parts."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 from sqlalchemy.engine import Connection
 
-from seedtest.batches.digests import changed, context_digest, fit_digest, gone, window_digests
+from seedtest.batches.digests import KEY, changed, context_digest, fit_digest, gone, window_digests
+from seedtest.batches.plans import Part, Plan, cut
 from seedtest.db.attempts import Scope, last_days
 from seedtest.db.buckets import Buckets
 from seedtest.db.calibrations import abilities_as_of, load_goals
@@ -56,23 +57,30 @@ class KpiJob:
 
 
 @dataclass(frozen=True)
+class KpiPart:
+    """Rows that are worked on at a time (`date` is their week's first day), and what else they need."""
+
+    rows: Part
+    abilities: pl.DataFrame
+    goals: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class KpiBatch:
-    """What became of a batch: the rows computed, and how many needed nothing."""
+    """What became of a part: the rows computed and written, and the learners that failed."""
 
     rows: pl.DataFrame
     failures: tuple[UserFailure, ...]
     n_answers: int
-    n_learners: int
-    n_unchanged: int
     written: Written
 
 
-def run_kpi_batch(
-    connection: Connection, job: KpiJob, buckets: Buckets, context: int, *, dry_run: bool, full: bool
-) -> KpiBatch:
-    """Bring a batch's rows up to date within the caller's transaction, which should see one moment.
+def plan_kpis(
+    connection: Connection, job: KpiJob, buckets: Buckets, context: int, *, most_answers: int, full: bool
+) -> Plan[KpiPart]:
+    """Find the rows of a range of learners that are out of date, in parts of so many answers.
 
-    With `full` whatever was noted of earlier runs does not count. With `dry_run` nothing is written.
+    With `full` whatever was noted of earlier runs does not count.
     """
     days = learner_days(connection, job.scope, buckets)
     users = _active(days, job)
@@ -81,33 +89,43 @@ def run_kpi_batch(
     digests = _digests(days, users, abilities, goals, job, context)
     known = load_digests(connection, STAGE, buckets, job.weeks[0].week_start, job.weeks[1].week_start)
     todo = digests if full else changed(digests, known)
-    stale = gone(digests, known)
-    wanted = todo["user_id"].unique()
-    some = wanted if 2 * len(wanted) < len(users) else None
-    answers = read_answers(connection, job.scope, buckets, _NO_TOPICS, some)
+    parts = cut(buckets, days, todo, gone(digests, known), most_answers)
+    with_more = [
+        KpiPart(part, *(frame.join(part.todo, on="user_id", how="semi") for frame in (abilities, goals)))
+        for part in parts
+    ]
+    return Plan(with_more, len(users), digests.height - todo.height)
+
+
+def run_kpi_part(connection: Connection, job: KpiJob, part: KpiPart, *, dry_run: bool) -> KpiBatch:
+    """Compute and write a part's rows within the caller's transaction, which should see one moment.
+
+    Answers that came since the part was planned count; the digest noted is the older one, so that the next
+    run computes the row once more. With `dry_run` nothing is written.
+    """
+    rows = part.rows
+    answers = read_answers(connection, job.scope, rows.buckets, _NO_TOPICS, rows.users)
     result = weekly_kpis(
         answers,
         job.date,
         items=job.fit.items,
         prior=job.fit.prior,
-        abilities=abilities,
-        goals=goals,
+        abilities=part.abilities,
+        goals=part.goals,
         default_target=job.settings.metrics_default_target,
         churn_horizon_days=job.settings.metrics_churn_horizon_days,
         lookback_days=job.settings.kpi_lookback_days,
         repeats=job.settings.mirt_repeats,
-        only=todo.select("user_id", week_start="date"),
+        only=rows.todo.select("user_id", week_start="date"),
     )
     written = Written()
     if not dry_run:
-        written = write_kpis(connection, result.rows, stale.rename({"date": "week_start"}))
+        written = write_kpis(connection, result.rows, rows.stale.rename({"date": "week_start"}))
         failed = pl.Series("user_id", [failure.user_id for failure in result.failures], dtype=pl.String)
         is_failed = pl.col("user_id").is_in(failed.implode())
-        store_digests(connection, STAGE, todo.filter(~is_failed))
-        forget_digests(connection, STAGE, pl.concat([stale, todo.filter(is_failed).select(stale.columns)]))
-    return KpiBatch(
-        result.rows, result.failures, answers.height, len(users), digests.height - todo.height, written
-    )
+        store_digests(connection, STAGE, rows.todo.filter(~is_failed))
+        forget_digests(connection, STAGE, pl.concat([rows.stale, rows.todo.filter(is_failed).select(KEY)]))
+    return KpiBatch(result.rows, result.failures, answers.height, written)
 
 
 # KPIs do not look at topics.

@@ -16,16 +16,26 @@ IN_SCOPE = (
 )
 
 PER_BUCKET = f"""
-SELECT bucket, sum(n_answers) AS n_answers FROM answer_pack WHERE {IN_SCOPE} GROUP BY bucket
+SELECT bucket, count(*) AS n_packs, sum(n_answers) AS n_answers FROM answer_pack WHERE {IN_SCOPE}
+GROUP BY bucket
 """
+PACKS_PER_BUCKET: Schema = {"bucket": pl.Int32, "n_packs": pl.Int64, "n_answers": pl.Int64}
+PACKS_OF_A_RANGE = 100_000
+"""Packs whose days are compared at a time: some 50 bytes each."""
 
 # A hash of which results a learner's day has and of their versions; cut to 48 bits so that sums fit.
 PER_DAY = f"""
-SELECT user_id, (completed_at AT TIME ZONE 'UTC')::date AS date, sum(n_answers) AS n_answers,
+SELECT bucket, user_id, (completed_at AT TIME ZONE 'UTC')::date AS date, sum(n_answers) AS n_answers,
     (sum(uuid_hash_extended(result_id, row_version) >> 16) %% 1000000000000000)::bigint AS content
-FROM answer_pack WHERE {IN_SCOPE} AND n_answers > 0 GROUP BY 1, 2
+FROM answer_pack WHERE {IN_SCOPE} AND n_answers > 0 GROUP BY 1, 2, 3
 """
-LEARNER_DAYS: Schema = {"user_id": pl.String, "date": pl.Date, "n_answers": pl.Int64, "content": pl.Int64}
+LEARNER_DAYS: Schema = {
+    "bucket": pl.Int32,
+    "user_id": pl.String,
+    "date": pl.Date,
+    "n_answers": pl.Int64,
+    "content": pl.Int64,
+}
 
 PACKS: Schema = {
     "user_id": pl.String,
@@ -50,25 +60,26 @@ QUESTION_TOPICS: Schema = {"item_id": pl.String, "question_topic": pl.String}
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Learners that are worked on at a time, and how many answers they have in scope."""
+class Range:
+    """Learners whose days are compared at a time, and how many answers they have in scope."""
 
     buckets: Buckets
     n_answers: int
 
 
-def plan_batches(connection: Connection, scope: Scope, shard: Shard, most_answers: int) -> list[Batch]:
-    """Cut a shard's learners into batches of at most so many answers; a bucket is never cut."""
+def plan_ranges(
+    connection: Connection, scope: Scope, shard: Shard, most_packs: int = PACKS_OF_A_RANGE
+) -> list[Range]:
+    """Cut a shard's learners into ranges of at most so many packs; a bucket is never cut."""
     buckets = shard.buckets
-    schema = {"bucket": pl.Int32, "n_answers": pl.Int64}
-    counts = read_frame(connection, PER_BUCKET, schema, scope.parameters | buckets.parameters)
-    batches, first, held = [], buckets.first, 0
-    for bucket, n in counts.sort("bucket").iter_rows():
-        if held and held + n > most_answers:
-            batches.append(Batch(Buckets(first, bucket - 1), held))
-            first, held = bucket, 0
-        held += n
-    return [*batches, Batch(Buckets(first, buckets.last), held)]
+    counts = read_frame(connection, PER_BUCKET, PACKS_PER_BUCKET, scope.parameters | buckets.parameters)
+    ranges, first, held, n_answers = [], buckets.first, 0, 0
+    for bucket, n_packs, n in counts.sort("bucket").iter_rows():
+        if held and held + n_packs > most_packs:
+            ranges.append(Range(Buckets(first, bucket - 1), n_answers))
+            first, held, n_answers = bucket, 0, 0
+        held, n_answers = held + n_packs, n_answers + n
+    return [*ranges, Range(Buckets(first, buckets.last), n_answers)]
 
 
 def learner_days(connection: Connection, scope: Scope, buckets: Buckets) -> pl.DataFrame:

@@ -1,19 +1,26 @@
 """A run over what changed leaves the rows that a run over everything would."""
 
 import datetime as dt
+import functools
 import itertools
+import operator
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
+import polars as pl
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from seedtest.batches.features import FeatureBatch, FeatureJob, run_feature_batch
-from seedtest.batches.kpis import KpiBatch, KpiJob, run_kpi_batch
+from seedtest.batches.features import FeatureBatch, FeatureJob, plan_features, run_feature_part
+from seedtest.batches.kpis import KpiBatch, KpiJob, plan_kpis, run_kpi_part
+from seedtest.batches.plans import Plan
 from seedtest.db.answer_packs import synchronise
 from seedtest.db.buckets import EVERYBODY
+from seedtest.db.frames import Written
 from seedtest.db.packed_answers import question_topics
 from seedtest.db.schema import ExamResult, FeaturesTopicDaily, InterestGoal, MirtAbility, Question, WeeklyKpi
 from seedtest.irt import ItemParameters, Prior
@@ -34,6 +41,26 @@ FIT = Fit(
 )
 
 
+B = TypeVar("B", FeatureBatch, KpiBatch)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What the parts of a night came to."""
+
+    rows: pl.DataFrame
+    n_answers: int
+    n_unchanged: int
+    written: Written
+    n_parts: int
+
+    @classmethod
+    def of(cls, plan: Plan[Any], parts: Sequence[FeatureBatch | KpiBatch]) -> "Done":
+        written = functools.reduce(operator.add, [part.written for part in parts])
+        rows = pl.concat([part.rows for part in parts])
+        return cls(rows, sum(part.n_answers for part in parts), plan.n_unchanged, written, len(parts))
+
+
 @dataclass
 class Nights:
     """Runs over one database."""
@@ -41,22 +68,31 @@ class Nights:
     engine: Engine
     fit: Fit = FIT
     settings: Settings = field(default_factory=Settings)
+    most_answers: int = 400
 
-    def features(self, date: dt.date = TODAY, *, full: bool = False, dry_run: bool = False) -> FeatureBatch:
+    def features(self, date: dt.date = TODAY, *, full: bool = False, dry_run: bool = False) -> Done:
         with self.engine.begin() as connection:
             job = FeatureJob(date - 6 * DAY, date, self.fit, question_topics(connection), "first")
             synchronise(connection, job.scope)
         with self.engine.begin() as connection:
-            return run_feature_batch(
-                connection, job, EVERYBODY.buckets, job.context, dry_run=dry_run, full=full
+            plan = plan_features(
+                connection, job, EVERYBODY.buckets, job.context, most_answers=self.most_answers, full=full
             )
+        return Done.of(plan, [self._run(run_feature_part, job, part, dry_run) for part in plan.parts])
 
-    def kpis(self, date: dt.date = TODAY, *, full: bool = False, dry_run: bool = False) -> KpiBatch:
+    def kpis(self, date: dt.date = TODAY, *, full: bool = False, dry_run: bool = False) -> Done:
         job = KpiJob(date, self.fit, self.settings)
         with self.engine.begin() as connection:
             synchronise(connection, job.scope)
         with self.engine.begin() as connection:
-            return run_kpi_batch(connection, job, EVERYBODY.buckets, job.context, dry_run=dry_run, full=full)
+            plan = plan_kpis(
+                connection, job, EVERYBODY.buckets, job.context, most_answers=self.most_answers, full=full
+            )
+        return Done.of(plan, [self._run(run_kpi_part, job, part, dry_run) for part in plan.parts])
+
+    def _run(self, run: Callable[..., B], job: object, part: object, dry_run: bool) -> B:
+        with self.engine.begin() as connection:
+            return run(connection, job, part, dry_run=dry_run)
 
     def rows(self) -> list[tuple[object, ...]]:
         features, kpis = FeaturesTopicDaily.__table__, WeeklyKpi.__table__
@@ -183,4 +219,18 @@ def test_a_dry_run_computes_and_leaves_nothing(nights: Nights) -> None:
     assert features.rows.height > 0
     assert kpis.rows.height == 2 * len(LEARNERS)
     assert nights.rows() == []
-    assert nights.features().rows.equals(features.rows)
+    again = nights.features().rows
+    key = ["user_id", "topic_id", "date"]
+    assert again.sort(key).equals(features.rows.sort(key))
+
+
+def test_parts_of_any_size_leave_the_same_rows(nights: Nights) -> None:
+    left = []
+    for most_answers in (1, 150, 10_000):
+        nights.most_answers = most_answers
+        done = nights.features(full=True), nights.kpis(full=True)
+        left.append(nights.rows())
+        fewest = {1: len(LEARNERS), 150: 3, 10_000: 1}[most_answers]
+        assert all(one.n_parts >= fewest for one in done)
+        assert most_answers < 10_000 or all(one.n_parts == 1 for one in done)
+    assert left[0] == left[1] == left[2]

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from seedtest.db.answer_packs import Synchronised, bring_in_step, synchronise
 from seedtest.db.attempts import Scope, count_left_out, last_days, load_attempts
 from seedtest.db.buckets import BUCKETS, EVERYBODY, Buckets, Shard, bucket_of
-from seedtest.db.packed_answers import learner_days, plan_batches, question_topics, read_answers
+from seedtest.db.packed_answers import learner_days, plan_ranges, question_topics, read_answers
 from seedtest.db.schema import ExamResult
 from seedtest.errors import ConfigurationError
 from seedtest.windows import ANSWER_ORDER, ATTEMPTS
@@ -174,23 +174,24 @@ def test_a_shard_that_there_cannot_be_is_refused(number: int, of: int) -> None:
         Shard(number, of)
 
 
-def test_batches_cover_every_bucket_and_hold_no_more_than_they_may(engine: Engine) -> None:
+def test_ranges_cover_every_bucket_and_hold_no_more_than_they_may(engine: Engine) -> None:
     with engine.begin() as connection:
-        add_results(connection, *(result({"question_id": "Q"}, user_id=f"u{n}") for n in range(40)))
+        two = {"question_id": "Q"}, {"question_id": "R"}
+        add_results(connection, *(result(*two, user_id=f"u{n}") for n in range(40)))
         synchronise(connection, SCOPE)
-        planned = plan_batches(connection, SCOPE, EVERYBODY, 7)
-        assert [batch.buckets.first for batch in planned[1:]] == [b.buckets.last + 1 for b in planned[:-1]]
-        assert (planned[0].buckets.first, planned[-1].buckets.last) == (0, BUCKETS - 1)
-        assert max(batch.n_answers for batch in planned) <= 7
-        assert sum(batch.n_answers for batch in planned) == 40
-        assert [batch.n_answers for batch in plan_batches(connection, SCOPE, EVERYBODY, 1000)] == [40]
+        ranges = plan_ranges(connection, SCOPE, EVERYBODY, 7)
+        assert [each.buckets.first for each in ranges[1:]] == [each.buckets.last + 1 for each in ranges[:-1]]
+        assert (ranges[0].buckets.first, ranges[-1].buckets.last) == (0, BUCKETS - 1)
+        assert max(each.n_answers for each in ranges) <= 14
+        assert sum(each.n_answers for each in ranges) == 80
+        assert [each.n_answers for each in plan_ranges(connection, SCOPE, EVERYBODY)] == [80]
 
 
 def test_the_content_of_a_day_changes_with_its_answers_alone(engine: Engine) -> None:
     def days(connection: Connection) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         synchronise(connection, SCOPE)
         rows = learner_days(connection, SCOPE, EVERYBODY.buckets).iter_rows()
-        return {row[:2]: row[2:] for row in rows}
+        return {row[1:3]: row[3:] for row in rows}
 
     with engine.begin() as connection:
         answers = [
