@@ -17,7 +17,7 @@ from flows.stage import StageSummary, Transactions, run_logger
 from seedtest.batches.plans import Plan
 from seedtest.db.answer_packs import Synchronised, bring_in_step, hold_packs
 from seedtest.db.attempts import Scope
-from seedtest.db.buckets import EVERYBODY, Buckets, Shard
+from seedtest.db.buckets import BUCKETS, EVERYBODY, Buckets, Shard
 from seedtest.db.frames import Written
 from seedtest.db.packed_answers import Range, plan_ranges
 from seedtest.db.quality import answer_evidence
@@ -113,15 +113,16 @@ def unpack(
     """Bring the packs of the scope in step, over several connections; count what is left out of `judged`."""
     days = scope.cut(given.at_a_time(settings.batch_connections))
 
-    def of_days(part: Scope) -> Synchronised:
+    def of_days(n: int, part: Scope) -> Synchronised:
+        first = BUCKETS * n // len(days)
         with given.begin() as connection:
-            return bring_in_step(connection, part, shard, counted=judged)
+            return bring_in_step(connection, part, shard, counted=judged, first_bucket=first)
 
     with given.begin() as holder, ThreadPoolExecutor(len(days)) as pool:
         # Another stage may be unpacking everything for the first time, which takes minutes.
         holder.execute(PATIENTLY, {"patience": f"{PATIENCE * settings.lock_timeout_secs:g}s"})
         hold_packs(holder, shard)
-        return reduce(operator.add, pool.map(of_days, days))
+        return reduce(operator.add, pool.map(of_days, range(len(days)), days))
 
 
 def in_parts(

@@ -13,7 +13,7 @@ import polars as pl
 from seedtest.irt import ItemParameters, Prior
 from seedtest.settings import Repeats
 from seedtest.theta import window_theta
-from seedtest.windows import DAY, first_day, within
+from seedtest.windows import DAY, Frame, first_day, within
 
 IMPROVEMENT_DAYS = 14
 """Length of each of I_t's two windows."""
@@ -49,7 +49,7 @@ EARLIER = pl.col("age_days").is_between(COMPARISON_DAYS, 2 * COMPARISON_DAYS - 1
 """The rows of their window before."""
 
 
-def history(attempts: pl.DataFrame, as_of: dt.date) -> pl.DataFrame:
+def history(attempts: Frame, as_of: dt.date) -> Frame:
     """Return the answers of the 56 days up to `as_of`, with `age_days`: 0 on `as_of` itself."""
     last_days = within(attempts, first_day(as_of, ACTIVITY_DAYS), as_of)
     return last_days.with_columns(age_days=(pl.lit(as_of) - DAY).dt.total_days())
@@ -71,11 +71,13 @@ def improvement_evidence(
     answers of the window, repeats included.
     """
     keys = rows.select(*by, "as_of")
+    windows = pl.concat([_windows(keys, age_days) for age_days in (0, IMPROVEMENT_DAYS)])
+    both = window_theta(attempts, windows, items, prior, repeats, by=by)
     thetas = [
-        window_theta(attempts, _windows(keys, age_days), items, prior, repeats, by=by).select(
+        both.slice(start, len(keys)).select(
             pl.col("theta", "se").name.suffix(f"_{name}"), pl.col("n").alias(f"n_theta_{name}")
         )
-        for name, age_days in (("recent", 0), ("prev", IMPROVEMENT_DAYS))
+        for name, start in (("recent", 0), ("prev", len(keys)))
     ]
     counts = _answer_counts(attempts, keys, by)
     with_theta = pl.concat([keys, *thetas], how="horizontal")
@@ -91,19 +93,24 @@ def _windows(keys: pl.DataFrame, age_days: int) -> pl.DataFrame:
 def _answer_counts(attempts: pl.DataFrame, keys: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     age_days = (pl.col("as_of") - pl.col("day")).dt.total_days()
     recent = age_days < IMPROVEMENT_DAYS
-    daily = attempts.group_by(*by, day=DAY).agg(n=pl.len().cast(pl.Int64), n_correct=pl.col("correct").sum())
+    daily = (
+        attempts.lazy()
+        .group_by(*by, day=DAY)
+        .agg(n=pl.len().cast(pl.Int64), n_correct=pl.col("correct").sum())
+    )
     return (
-        daily.join(keys, on=list(by))
+        daily.join(keys.lazy(), on=list(by))
         .filter(age_days.is_between(0, 2 * IMPROVEMENT_DAYS - 1))
         .group_by(*by, "as_of")
         .agg(
             pl.col("n", "n_correct").filter(recent).sum().name.suffix("_recent"),
             pl.col("n", "n_correct").filter(~recent).sum().name.suffix("_prev"),
         )
+        .collect()
     )
 
 
-def efficiency_evidence(answers: pl.DataFrame) -> pl.DataFrame:
+def efficiency_evidence(answers: Frame) -> Frame:
     """Return the medians of E_t over a history: `median_ms_recent` and `median_ms_prev` (ms).
 
     The continuous median of the known response times of correct answers.
@@ -115,7 +122,7 @@ def efficiency_evidence(answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def recovery_evidence(answers: pl.DataFrame) -> pl.DataFrame:
+def recovery_evidence(answers: Frame) -> Frame:
     """Return R_t's counts over a history: `n_retried` and, of these, `n_recovered` (correct).
 
     A retry is an answer of the last 28 days to an item answered wrong at least once in the 28 before.
@@ -125,7 +132,7 @@ def recovery_evidence(answers: pl.DataFrame) -> pl.DataFrame:
     return retried.group_by("user_id").agg(n_retried=pl.len(), n_recovered=pl.col("correct").sum())
 
 
-def sessions(answers: pl.DataFrame) -> pl.DataFrame:
+def sessions(answers: Frame) -> Frame:
     """Return one row a session: its time, and the sum of its known response times.
 
     `ended_at` is the latest completed_at of its answers (they normally share one); `known_ms` is null
@@ -138,7 +145,7 @@ def sessions(answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def engagement_evidence(answers: pl.DataFrame) -> pl.DataFrame:
+def engagement_evidence(answers: Frame) -> Frame:
     """Return A_t's evidence over the last ENGAGEMENT_DAYS days of a history.
 
     `n_sessions`; `mean_gap_days`, the mean of the fractional days between consecutive distinct session
@@ -165,7 +172,7 @@ def engagement_evidence(answers: pl.DataFrame) -> pl.DataFrame:
     return by_session.join(by_answer, on="user_id")
 
 
-def activity_evidence(answers: pl.DataFrame) -> pl.DataFrame:
+def activity_evidence(answers: Frame) -> Frame:
     """Return S's evidence over a history: `days_since_last`, `mean_gap_dates`, `n_active_sessions`.
 
     All in whole dates. `mean_gap_dates` is the days from the first to the last session's date over the
@@ -185,7 +192,7 @@ def activity_evidence(answers: pl.DataFrame) -> pl.DataFrame:
     return by_session.join(last, on="user_id")
 
 
-def ability_evidence(abilities: pl.DataFrame, as_of: dt.date) -> pl.DataFrame:
+def ability_evidence(abilities: Frame, as_of: dt.date) -> Frame:
     """Return `theta` and `se` of each learner's newest ability whose as_of is no later than the day.
 
     Of rows with one as_of the one fitted last; should two of these remain, the one with the larger θ,

@@ -240,10 +240,6 @@ class _Cohort:
     abilities: pl.DataFrame
     targets: pl.DataFrame
 
-    def of(self, users: pl.DataFrame) -> "_Cohort":
-        frames = (self.attempts, self.abilities, self.targets)
-        return _Cohort(*(frame.join(users, on="user_id", how="semi") for frame in frames))
-
 
 @dataclass(frozen=True)
 class _Parameters:
@@ -266,32 +262,41 @@ def _measure(
     users: pl.DataFrame, cohort: _Cohort, weeks: Iterable[KpiWeek], parameters: _Parameters
 ) -> pl.DataFrame:
     """Return the evidence and the KPIs of each of `users` in each week."""
-    churn = churn_risk(parameters.churn_horizon_days)
-    rows = pl.concat(_gather(users, cohort, week, parameters) for week in weeks)
+    wanted = {week: parameters.learners(users, week) for week in weeks}
+    gains = evidence.improvement_evidence(
+        cohort.attempts,
+        pl.concat(learners.with_columns(as_of=pl.lit(week.as_of)) for week, learners in wanted.items()),
+        parameters.items,
+        parameters.prior,
+        parameters.repeats,
+        by=["user_id"],
+    )
+    gathered = [_gather(learners, cohort, week, parameters) for week, learners in wanted.items()]
+    rows = pl.concat(gathered).join(gains.lazy(), on=["user_id", "as_of"], how="left").collect()
     # Where both weeks of a learner alone have one value, concat keeps it as a scalar, and polars divides by
     # a scalar as it does in `_over`. Out of series, all columns are columns.
+    churn = churn_risk(parameters.churn_horizon_days)
     return pl.DataFrame(rows.get_columns()).with_columns(
         I_t=improvement(), E_t=efficiency(), R_t=recovery(), A_t=engagement(), P=goal_probability(), S=churn
     )
 
 
-def _gather(users: pl.DataFrame, cohort: _Cohort, week: KpiWeek, parameters: _Parameters) -> pl.DataFrame:
-    """Return one row a learner with all evidence as of the end of the week's `as_of`."""
-    wanted = parameters.learners(users, week)
-    own = cohort.of(wanted)
-    rows = wanted.with_columns(week_start=pl.lit(week.week_start), as_of=pl.lit(week.as_of))
-    answers = evidence.history(own.attempts, week.as_of)
-    gains = evidence.improvement_evidence(
-        answers, rows, parameters.items, parameters.prior, parameters.repeats, by=["user_id"]
+def _gather(users: pl.DataFrame, cohort: _Cohort, week: KpiWeek, parameters: _Parameters) -> pl.LazyFrame:
+    """Return one row a learner with the evidence as of the end of the week's `as_of`, but for I_t's."""
+    learners = users.lazy()
+    attempts, abilities, targets = (
+        frame.lazy().join(learners, on="user_id", how="semi")
+        for frame in (cohort.attempts, cohort.abilities, cohort.targets)
     )
+    answers = evidence.history(attempts, week.as_of)
+    rows = learners.with_columns(week_start=pl.lit(week.week_start), as_of=pl.lit(week.as_of))
     for part in (
-        gains.drop("as_of"),
         evidence.efficiency_evidence(answers),
         evidence.recovery_evidence(answers),
         evidence.engagement_evidence(answers),
         evidence.activity_evidence(answers),
-        evidence.ability_evidence(own.abilities, week.as_of),
-        own.targets,
+        evidence.ability_evidence(abilities, week.as_of),
+        targets,
     ):
         rows = rows.join(part, on="user_id", how="left")
     return rows.with_columns(pl.col("target").fill_null(parameters.default_target))

@@ -12,11 +12,11 @@ CGROUP_LIMITS = (
 )
 """Where Linux tells a container its limit, by version of control groups."""
 
-BASE_MB = 450
+BASE_MB = 455
 """What a flow run holds whatever the batch: Python, Prefect, polars, the compiled kernels, 20,000 answers."""
 BYTES_PER_ANSWER = 800
 """At the peak of a computation, measured over features and KPIs (benchmarks/batch)."""
-FEWEST, MOST = 20_000, 200_000
+FEWEST, MOST = 20_000, 150_000
 """Answers of a batch: fewer cost more in overhead than they save, more gain no speed."""
 
 
@@ -32,13 +32,21 @@ def memory_limit_mb(settings: Settings) -> float:
 
 
 def batches_at_a_time(settings: Settings) -> int:
-    """Return how many batches are worked on at a time, so that one computes while another is written."""
-    return max(1, settings.batch_connections // 2)
+    """Return how many batches are worked on at a time, so that one computes while another is written.
+
+    Two, or more where there is room for large ones.
+    """
+    roomy = _spare_bytes(settings) // (MOST * BYTES_PER_ANSWER)
+    return int(max(1, min(settings.batch_connections // 2, max(2, roomy))))
 
 
 def answers_at_a_time(settings: Settings) -> int:
     """Return how many answers a batch of features or KPIs holds: as set, or what the memory allows."""
     if settings.batch_answers is not None:
         return settings.batch_answers
-    spare = (memory_limit_mb(settings) - BASE_MB) * 2**20 / batches_at_a_time(settings)
-    return int(min(max(spare / BYTES_PER_ANSWER, FEWEST), MOST))
+    each = _spare_bytes(settings) / batches_at_a_time(settings) / BYTES_PER_ANSWER
+    return int(min(max(each, FEWEST), MOST))
+
+
+def _spare_bytes(settings: Settings) -> float:
+    return (memory_limit_mb(settings) - BASE_MB) * 2**20

@@ -67,10 +67,10 @@ class Settings(BaseSettings):
         None, ge=1, description="Answers that features and KPIs hold at a time; unset: as memory allows"
     )
     batch_connections: int = Field(
-        4,
+        6,
         ge=1,
         le=32,
-        description="Connections that unpack results at a time; half as many work on batches of learners",
+        description="Connections that unpack results at a time; at most half as many work on batches",
     )
     batch_shards: int = Field(
         1, ge=1, le=64, description="Runs that the learners of features and KPIs are dealt out to"

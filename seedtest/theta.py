@@ -12,7 +12,7 @@ import polars as pl
 
 from seedtest.irt import ItemParameters, Prior, score_groups
 from seedtest.settings import Repeats
-from seedtest.windows import ANSWER_ORDER, DAY, first_day, within
+from seedtest.windows import ANSWER_ORDER, DAY, Frame, first_day, within
 
 TOPIC_THETA_DAYS = 60
 """Days of answers behind a learner's θ in a topic (domain §2, `student_topic_theta`, and §4)."""
@@ -69,8 +69,7 @@ def window_theta(
         `newest_at` (completed_at of the newest of them).
     """
     numbered = windows.select(*by, "first_day", "last_day").with_row_index("window")
-    within_any = attempts.filter(DAY.is_between(windows["first_day"].min(), windows["last_day"].max()))
-    answers, keyed = _by_key(_on_calibrated(within_any, items), numbered, by)
+    answers, keyed = _by_key(attempts, numbered, items, by)
     chunks = [_score(*chunk, items, prior, repeats) for chunk in _chunks(answers, keyed, answers_per_chunk)]
     scored = pl.concat(chunks).sort("window").drop("window")
     return windows.hstack(scored)
@@ -98,28 +97,31 @@ def topic_abilities(
     )
 
 
-def _one_a_group(ordered: pl.DataFrame, repeats: Repeats, group: Sequence[str]) -> pl.DataFrame:
+def _one_a_group(ordered: Frame, repeats: Repeats, group: Sequence[str]) -> Frame:
     if repeats == "all":
         return ordered
     return ordered.unique(group, keep="first" if repeats == "first" else "last", maintain_order=True)
 
 
-def _on_calibrated(attempts: pl.DataFrame, items: ItemParameters) -> pl.DataFrame:
+def _by_key(
+    attempts: pl.DataFrame, numbered: pl.DataFrame, items: ItemParameters, by: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Replace the key columns of both frames by one number, and sort both by it.
+
+    Of the answers, those to calibrated items on the days of any window.
+    """
     index = pl.DataFrame({"item_id": pl.Series(items.item_ids, dtype=pl.String)}).with_row_index("item")
     # As an Enum, an item that nobody answered is no category: not strictly, it becomes null.
-    known = index.with_columns(pl.col("item_id").cast(attempts.schema["item_id"], strict=False))
-    return attempts.join(known.drop_nulls(), on="item_id")
-
-
-def _by_key(
-    answers: pl.DataFrame, numbered: pl.DataFrame, by: Sequence[str]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Replace the key columns of both frames by one number, and sort both by it."""
+    calibrated = index.with_columns(pl.col("item_id").cast(attempts.schema["item_id"], strict=False))
     keys = numbered.select(by).unique().sort(by).with_row_index("key")
     keyed_answers = (
-        answers.join(keys, on=list(by))
+        attempts.lazy()
+        .filter(DAY.is_between(numbered["first_day"].min(), numbered["last_day"].max()))
+        .join(calibrated.drop_nulls().lazy(), on="item_id")
+        .join(keys.lazy(), on=list(by))
         .sort("key", *ANSWER_ORDER)
         .select("key", "item", "correct", "completed_at", day=DAY)
+        .collect()
     )
     keyed_windows = numbered.join(keys, on=list(by), nulls_equal=True).sort("key", "window")
     return keyed_answers, keyed_windows.select("key", "window", "first_day", "last_day")
@@ -154,11 +156,12 @@ def _score(
     """Score the windows of one chunk: window, theta, se, n, newest_at."""
     groups = windows.with_row_index("group")
     inside = (
-        answers.join(groups, on="key", maintain_order="left")
+        answers.lazy()
+        .join(groups.lazy(), on="key", maintain_order="left")
         .filter(pl.col("day").is_between(pl.col("first_day"), pl.col("last_day")))
         .select("group", "item", "correct", "completed_at")
     )
-    used = _one_a_group(inside, repeats, ["group", "item"])
+    used = _one_a_group(inside, repeats, ["group", "item"]).collect()
     scores = score_groups(
         items,
         used["group"].cast(pl.Int32).to_numpy(),

@@ -7,6 +7,7 @@ A window of N days as of a day ends with that day and holds N whole days: `as_of
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import polars as pl
 
@@ -30,6 +31,9 @@ ANSWER_ORDER = ("completed_at", "result_id", "ordinal")
 
 DAY = pl.col("completed_at").dt.date()
 """The UTC day of an answer."""
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+"""What is written once for both: lazily, many steps cost one call."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def first_day(last_day: dt.date, days: int) -> dt.date:
     return last_day - dt.timedelta(days=days - 1)
 
 
-def within(attempts: pl.DataFrame, first: dt.date, last: dt.date) -> pl.DataFrame:
+def within(attempts: Frame, first: dt.date, last: dt.date) -> Frame:
     """Return the answers of the days `first` to `last`, both included."""
     return attempts.filter(DAY.is_between(first, last))
 

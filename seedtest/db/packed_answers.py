@@ -20,7 +20,7 @@ SELECT bucket, count(*) AS n_packs, sum(n_answers) AS n_answers FROM answer_pack
 GROUP BY bucket
 """
 PACKS_PER_BUCKET: Schema = {"bucket": pl.Int32, "n_packs": pl.Int64, "n_answers": pl.Int64}
-PACKS_OF_A_RANGE = 100_000
+PACKS_OF_A_RANGE = 50_000
 """Packs whose days are compared at a time: some 50 bytes each."""
 
 # A hash of which results a learner's day has and of their versions; cut to 48 bits so that sums fit.
