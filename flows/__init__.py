@@ -2,6 +2,8 @@
 
 import os
 
-# Read by polars when it is first imported, after this package. The flows that work in batches compute two at
-# a time, each a few milliseconds' work in many steps: with more threads these wait for each other.
+# Read by polars when it is first imported, after this package. The flows that work in batches compute two or
+# three at a time, each a few milliseconds' work in many steps: with more threads these wait for each other,
+# and memory that is kept back for every thread is what a small pod does not have.
 os.environ.setdefault("POLARS_MAX_THREADS", "2")
+os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:200,muzzy_decay_ms:0")

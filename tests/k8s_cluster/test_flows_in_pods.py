@@ -26,8 +26,8 @@ DAY = {"date": str(LAST_DAY)}
 GIVEN: dict[str, dict[str, Any]] = {
     "compute-daily-kpis": DAY,
     "aggregate-features-daily": DAY,
-    "compute-daily-kpis-shard": DAY | {"shard": 0, "shards": 4},
-    "aggregate-features-daily-shard": DAY | {"shard": 0, "shards": 4},
+    "compute-daily-kpis-shard": DAY | {"shard": 0, "shards": 4, "full": True},
+    "aggregate-features-daily-shard": DAY | {"shard": 0, "shards": 4, "full": True},
     "mirt-calibrate": DAY,
     "nightly": DAY,
     "generate-weekly-report": {"week": str(LAST_DAY)},
@@ -47,6 +47,17 @@ WRITES = {
     "generate-weekly-report-shard": "report_artifacts",
     "backfill": "backfill_window WHERE status = 'done'",
 }
+
+
+# First, while there is something to compute, and no pod of a shard but these.
+@pytest.mark.parametrize("name", ["compute-daily-kpis", "aggregate-features-daily"])
+def test_a_stage_is_dealt_out_to_several_pods(
+    name: str, operator: Operator, cluster: Cluster, answers: Engine
+) -> None:
+    operator.start(name, **DAY, shards=4).reaches("Completed")
+    assert len(cluster.listed("pods", "--selector", f"app={name}-shard")) == 4
+    with answers.connect() as connection:
+        assert connection.scalar(sa.text(f"SELECT count(*) FROM {WRITES[name]}")) > 0
 
 
 @pytest.mark.parametrize("name", [name for name in DEPLOYMENTS if name != WITHOUT_A_POD])

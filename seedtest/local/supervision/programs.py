@@ -19,6 +19,9 @@ THETA_WORKER = "theta-worker"
 
 # What supervisord would read as the start of a comment within a line.
 _COMMENT = re.compile(r"[\n\r]|\s[;#]")
+# Waiting a second longer each time: 10 s in all. A PostgreSQL that was killed leaves processes which hold its
+# memory until they have written what they were writing; until then a new one does not start.
+_START_RETRIES = 4
 _RPC_FACTORY = {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"}
 
 
@@ -69,7 +72,7 @@ def _program_section(folder: StackFolder, program: Program) -> str:
         "autostart": str(program.autostart).lower(),
         "autorestart": "true",
         "startsecs": program.start_secs,
-        "startretries": 2,
+        "startretries": _START_RETRIES,
         "stopsignal": program.stop_signal,
         "stopwaitsecs": program.stop_patience_secs,
         "redirect_stderr": "true",
