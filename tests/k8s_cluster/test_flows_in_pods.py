@@ -54,7 +54,7 @@ WRITES = {
 def test_a_stage_is_dealt_out_to_several_pods(
     name: str, operator: Operator, cluster: Cluster, answers: Engine
 ) -> None:
-    operator.start(name, **DAY, shards=4).reaches("Completed")
+    operator.start(name, date=str(LAST_DAY), shards=4).reaches("Completed")
     assert len(cluster.listed("pods", "--selector", f"app={name}-shard")) == 4
     with answers.connect() as connection:
         assert connection.scalar(sa.text(f"SELECT count(*) FROM {WRITES[name]}")) > 0
