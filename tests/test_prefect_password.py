@@ -10,6 +10,8 @@ from tests.deploy.conftest import prefect_server
 
 AUTH = "tests:a-password:with:colons"
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -21,7 +23,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield running
 
 
-@pytest.mark.heavy
 def test_the_password_of_the_environment_opens_the_server(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", AUTH)
     with PrefectApi(url, patience_secs=0) as api:

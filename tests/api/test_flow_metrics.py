@@ -59,6 +59,7 @@ def samples(collector: FlowMetrics) -> dict[str, float]:
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
 
 
+@pytest.mark.heavy
 def test_states_and_times_of_runs_are_told(url: str, client: SyncPrefectClient, deployment: UUID) -> None:
     run(client, deployment, Pending(), Running(), Completed())
     run(client, deployment, Pending(), Running(), Completed())
@@ -95,6 +96,7 @@ def test_states_and_times_of_runs_are_told(url: str, client: SyncPrefectClient, 
     assert seen[f"seedtest_flow_run_last_duration_seconds{of}"] >= 0
 
 
+@pytest.mark.heavy
 def test_a_deployment_that_never_ran_has_counts_and_no_times(url: str, client: SyncPrefectClient) -> None:
     client.create_deployment(flow_id=client.create_flow(calibrate), name="never-ran")
     with PrefectApi(url, patience_secs=5) as api:

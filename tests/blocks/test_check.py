@@ -191,6 +191,7 @@ def test_a_service_that_is_down_and_a_token_that_it_refuses_are_told(
     assert "kubectl get pods -l app=r-irt-plumber" in unreachable.resolution
 
 
+@pytest.mark.heavy
 def test_an_address_that_is_none_is_told_without_its_password(
     client: SyncPrefectClient, amazon_environment: BlockEnvironment, amazon_secrets: AmazonSecrets
 ) -> None:
