@@ -27,15 +27,12 @@ class Part:
         user_id, date of rows that were computed once and have no answers any more.
     users
         The learners to read; None for all of the buckets, as a list of most of them would be in the way.
-    n_answers
-        How many answers that is.
     """
 
     buckets: Buckets
     todo: pl.DataFrame
     stale: pl.DataFrame
     users: pl.Series | None
-    n_answers: int
 
     @property
     def keys(self) -> pl.DataFrame:
@@ -80,7 +77,7 @@ def cut(
         present, mine = of_learners.filter(inside), wanted.filter(inside)
         rows = todo.join(mine, on="user_id", how="semi", maintain_order="left")
         users = mine["user_id"] if 2 * mine.height < present.height else None
-        parts.append(Part(Buckets(first, last), rows, stale if not parts else stale.clear(), users, held))
+        parts.append(Part(Buckets(first, last), rows, stale if not parts else stale.clear(), users))
 
     for bucket, n in per_bucket.iter_rows():
         if held and held + n > most_answers:
