@@ -38,7 +38,7 @@ CROSS JOIN LATERAL (
 LIMIT_MB = {KPIS: 512, FEATURES: 1024}
 
 
-@pytest.mark.parametrize("papers", [100, pytest.param(500, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("papers", [100, pytest.param(1000, marks=pytest.mark.heavy)])
 def test_one_learner_with_very_many_answers(
     papers: int,
     undisturbed: Snapshot,
