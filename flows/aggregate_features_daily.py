@@ -35,9 +35,6 @@ from seedtest.db.results import sweep_features
 from seedtest.settings import Settings
 from seedtest.windows import first_day
 
-SHOWN = ("date", "attempts", "correct", "rt_median", "theta_estimate")
-"""Columns that the table of days is made of."""
-
 
 @stage_flow(STAGE)
 def aggregate_features_daily(
@@ -66,15 +63,17 @@ def aggregate_features_daily(
             in_shards(summary, settings, lookback_days=lookback_days, full=full)
         else:
             with transactions(engine, dry_run=dry_run) as given:
-                rows = feature_rows(summary, settings, given, How(full=full, dry_run=dry_run))
-            publish_features(summary, rows)
+                days = learners_features(summary, settings, given, How(full=full, dry_run=dry_run))
+            publish_features(summary, days)
     log_dropped(summary)
     publish_summary(summary)
     return summary
 
 
-def feature_rows(summary: StageSummary, settings: Settings, given: Transactions, how: How) -> pl.DataFrame:
-    """Bring the features of a shard's learners up to date; return what was computed, a line a row."""
+def learners_features(
+    summary: StageSummary, settings: Settings, given: Transactions, how: How
+) -> pl.DataFrame:
+    """Bring the features of a shard's learners up to date; return the sums of what was computed by day."""
     last = summary.date
     first = first_day(last, settings.agg_lookback_days)
     summary.facts["days"] = f"{first} to {last}"
@@ -97,11 +96,11 @@ def feature_rows(summary: StageSummary, settings: Settings, given: Transactions,
         for done in in_parts(given, settings, job.scope, how.shard, shown, tally, plan, run):
             tally.add(done.n_answers, done.written)
             n_without_topic += done.n_without_topic
-            computed.append(done.rows.select(*SHOWN))
+            computed.append(_by_day(done.rows))
     if n_without_topic:
         summary.dropped["answers without a topic, among those read"] = n_without_topic
-    rows = pl.concat(computed)
-    _count(summary, tally, rows)
+    days = pl.concat(computed).group_by("date").sum().sort("date")
+    _count(summary, tally, days)
     if not how.dry_run:
         with given.begin() as connection:
             swept = sweep_features(connection, STAGE, first, last, how.shard)
@@ -111,29 +110,37 @@ def feature_rows(summary: StageSummary, settings: Settings, given: Transactions,
         with given.snapshot() as connection:
             values = feature_output(connection, Scope(first, last), how.shard)
         judge_output(summary, settings, values, before)
-    return rows
+    return days
 
 
-def _count(summary: StageSummary, tally: Tally, rows: pl.DataFrame) -> None:
+def _by_day(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return a part's sums by day: all that is kept of its rows, of which a run may have millions."""
+    known = pl.col("rt_median", "theta_estimate")
+    return rows.group_by("date", maintain_order=True).agg(
+        pl.len().alias("rows"),
+        pl.col("attempts", "correct").sum(),
+        known.sum(),
+        known.count().name.prefix("n_"),
+    )
+
+
+def _count(summary: StageSummary, tally: Tally, days: pl.DataFrame) -> None:
     summary.counts |= {
         "answers loaded": tally.n_answers,
         "learners' days unchanged": tally.n_unchanged,
-        "feature rows computed": rows.height,
+        "feature rows computed": int(days["rows"].sum()),
     }
 
 
-def publish_features(summary: StageSummary, rows: pl.DataFrame) -> None:
+def publish_features(summary: StageSummary, days: pl.DataFrame) -> None:
     """Publish a line a day, since a line a learner and topic would be too long to read."""
-    table = (
-        rows.group_by("date")
-        .agg(
-            rows=pl.len(),
-            attempts=pl.col("attempts").sum(),
-            accuracy=pl.col("correct").sum() / pl.col("attempts").sum(),
-            rt_median_ms=pl.col("rt_median").median(),
-            mean_theta=pl.col("theta_estimate").mean(),
-            without_theta=pl.col("theta_estimate").null_count(),
-        )
-        .sort("date")
-    )
+    table = days.select(
+        "date",
+        "rows",
+        "attempts",
+        accuracy=pl.col("correct") / pl.col("attempts"),
+        mean_rt_median_ms=pl.col("rt_median") / pl.col("n_rt_median"),
+        mean_theta=pl.col("theta_estimate") / pl.col("n_theta_estimate"),
+        without_theta=pl.col("rows") - pl.col("n_theta_estimate"),
+    ).fill_nan(None)
     publish_table(summary.stage, table, f"Features computed by this run, by day, {summary.facts['days']}")

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from flows.aggregate_features_daily import feature_rows, publish_features
+from flows.aggregate_features_daily import learners_features, publish_features
 from flows.artifacts import publish_summary
 from flows.batch_runs import How
 from flows.settings import run_settings
@@ -41,8 +41,8 @@ def aggregate_features_daily_shard(
         stage(f"{DEPLOYMENT} {part}", settings) as engine,
         transactions(engine, dry_run=dry_run) as given,
     ):
-        rows = feature_rows(summary, settings, given, how)
+        days = learners_features(summary, settings, given, how)
     log_dropped(summary)
     publish_summary(summary)
-    publish_features(summary, rows)
+    publish_features(summary, days)
     return summary
