@@ -114,7 +114,7 @@ def test_a_run_killed_by_the_system_is_run_again_and_completes(
         run = await_run(client, run_id, lambda run: run.state_name == "Completed")
     names = [state.name for state in client.read_flow_run_states(run_id)]
     # A process worker under load may report one crash twice, and later than the run has been submitted again.
-    assert run.run_count >= 2, names
+    assert run.run_count in {2, 3}, names
     assert names.index("Crashed") < names.index("AwaitingRetry") < names.index("Completed")
 
 
