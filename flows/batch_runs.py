@@ -1,8 +1,9 @@
 """What the flows that work in batches of learners have in common: plan, packs, progress, shards."""
 
 import operator
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Annotated, TypeVar
@@ -150,23 +151,35 @@ def in_parts(
         with given.snapshot() as connection:
             return plan(connection, learners.buckets, most)
 
-    def computed(part: P) -> T:
+    def computed(begun: tuple[P, float]) -> tuple[T, float]:
+        part, share = begun
         with given.snapshot() as connection:
-            return run(connection, part)
+            return run(connection, part), share
 
-    done = 0
-    with ThreadPoolExecutor(given.at_a_time(batches_at_a_time(settings))) as pool:
+    def parts(plans: Iterable[Plan[P]]) -> Iterator[tuple[P, float]]:
+        done = 0
+        for learners, current in zip(ranges, plans, strict=True):
+            tally.add_plan(current)
+            for n, part in enumerate(current.parts, 1):
+                yield part, (done + n / len(current.parts) * learners.n_answers) / max(n_answers, 1)
+            done += learners.n_answers
+
+    at_a_time = given.at_a_time(batches_at_a_time(settings))
+    with ThreadPoolExecutor(at_a_time) as pool:
         try:
-            upcoming = pool.submit(planned, ranges[0])
-            for learners, following in zip(ranges, [*ranges[1:], None], strict=True):
-                current = upcoming.result()
-                if following is not None:
-                    upcoming = pool.submit(planned, following)
-                tally.add_plan(current)
-                for n, result in enumerate(pool.map(computed, current.parts), 1):
-                    yield result
-                    share = n / len(current.parts)
-                    shown.reach(COMPUTING, (done + share * learners.n_answers) / max(n_answers, 1))
-                done += learners.n_answers
+            for result, share in _ahead(pool, at_a_time, computed, parts(_ahead(pool, 1, planned, ranges))):
+                yield result
+                shown.reach(COMPUTING, share)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _ahead(pool: ThreadPoolExecutor, n: int, work: Callable[[P], T], upcoming: Iterable[P]) -> Iterator[T]:
+    """Give what `work` makes of each, in order; `n` more have begun, or wait for a thread, meanwhile."""
+    begun: deque[Future[T]] = deque()
+    for each in upcoming:
+        begun.append(pool.submit(work, each))
+        if len(begun) > n:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()

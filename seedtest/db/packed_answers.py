@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 from sqlalchemy.engine import Connection
 
+from seedtest.db.answer_packs import LISTS, SEPARATOR, unescaped
 from seedtest.db.attempts import Scope
 from seedtest.db.buckets import Buckets, Shard
 from seedtest.db.frames import UTC_TIME, Schema, read_frame
@@ -43,19 +44,9 @@ PACKS: Schema = {
     "completed_at": UTC_TIME,
     "result_id": pl.String,
     "n_answers": pl.Int32,
-    "answers": pl.String,
+    **dict.fromkeys(LISTS, pl.String),
 }
 READ = f"SELECT {', '.join(PACKS)} FROM answer_pack WHERE {IN_SCOPE} AND n_answers > 0"
-ARRAYS = pl.Struct(
-    {
-        "ordinal": pl.List(pl.Int32),
-        "item": pl.List(pl.String),
-        "topic": pl.List(pl.String),
-        "correct": pl.List(pl.Int8),
-        "ms": pl.List(pl.Int32),
-        "hints": pl.List(pl.Int32),
-    }
-)
 QUESTION_TOPICS: Schema = {"item_id": pl.String, "question_topic": pl.String}
 
 
@@ -114,15 +105,23 @@ def read_answers(
         query, bounds = f"{READ} AND user_id = ANY(%(user_ids)s)", bounds | {"user_ids": user_ids.to_list()}
     packs = read_frame(connection, query, PACKS, bounds)
     results = packs.with_columns(as_enum(packs[name]) for name in ("user_id", "session_id", "result_id"))
-    arrays = results.with_columns(pl.col("answers").str.json_decode(ARRAYS)).unnest("answers")
     answers = (
-        arrays.with_columns(
-            pl.col("topic").fill_null(pl.lit(None, pl.String).repeat_by("n_answers")),
-        )
-        .explode("ordinal", "item", "topic", "correct", "ms", "hints")
-        .rename({"item": "item_id", "topic": "topic_id", "ms": "response_time_ms"})
-        .with_columns(pl.col("correct") == 1, hint_used=pl.col("hints") >= 1)
+        results.with_columns(pl.col(*LISTS).str.split(SEPARATOR))
+        .with_columns(pl.col("topics").fill_null(pl.lit(None, pl.String).repeat_by("n_answers")))
+        .explode(*LISTS)
+        .rename({"ordinals": "ordinal", "items": "item_id", "ms": "response_time_ms"})
+        # Where it is no number it is empty, which stands for NULL.
+        .with_columns(pl.col("ordinal", "response_time_ms", "hints").cast(pl.Int32, strict=False))
+        .with_columns(pl.col("correct") == "1", hint_used=pl.col("hints") >= 1)
     )
-    known = answers.join(topics, on="item_id", how="left")
-    filled = known.with_columns(pl.coalesce("topic_id", "question_topic").alias("topic_id"))
-    return filled.with_columns(as_enum(filled[name]) for name in ("item_id", "topic_id")).select(*ATTEMPTS)
+    item_id, own_topic = unescaped(answers["item_id"]), unescaped(answers["topics"])
+    items = item_id.unique().sort()
+    asked = item_id.cast(pl.Enum(items))
+    topic_id = own_topic.zip_with(own_topic != "", _topics(items, topics).gather(asked.to_physical()))
+    return answers.with_columns(asked, topic_id=as_enum(topic_id)).select(*ATTEMPTS)
+
+
+def _topics(items: pl.Series, topics: pl.DataFrame) -> pl.Series:
+    """Return the topic of each question of `items`, null where it has none."""
+    known = items.to_frame("item_id").join(topics, on="item_id", how="left", maintain_order="left")
+    return known["question_topic"]

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from seedtest.db.answer_packs import SEPARATOR_SQL
 from seedtest.db.attempts import LEFT_OUT_REASONS, Scope, last_days
 from seedtest.db.buckets import EVERYBODY, Shard, bucket_of
 from seedtest.db.calibrations import IN_FORCE
@@ -67,12 +68,12 @@ SELECT count(*), coalesce(sum(n_hasty), 0) FROM (
 ) AS learner
 """
 
-REPEATS = """
+REPEATS = f"""
 SELECT coalesce(sum(n_answers), 0), coalesce(sum(n_answers - (
-    SELECT count(DISTINCT item_id) FROM json_array_elements_text(answers -> 'item') AS a (item_id)
+    SELECT count(DISTINCT item_id) FROM string_to_table(items, {SEPARATOR_SQL}) AS a (item_id)
 )), 0)
 FROM answer_pack
-WHERE completed_at >= :start AND completed_at < :end AND {of_shard}
+WHERE completed_at >= :start AND completed_at < :end AND {{of_shard}}
 """
 
 # Results without a learner are of the shard that a learner without a name would be of.

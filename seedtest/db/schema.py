@@ -9,7 +9,6 @@ import uuid
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
     Date,
@@ -396,8 +395,13 @@ class AnswerPack(Base):
     n_without_time: Mapped[int]
     n_impossible_times: Mapped[int]
     n_hasty: Mapped[int]
-    # Arrays with an element an answer: polars decodes this text faster than PostgreSQL unnests arrays.
-    answers: Mapped[dict[str, Any]] = mapped_column(JSON)
+    # Lists with an element an answer, as text (`answer_packs.LISTS`), in which ids are escaped.
+    ordinals: Mapped[str]
+    items: Mapped[str]
+    topics: Mapped[str | None]
+    correct: Mapped[str]
+    ms: Mapped[str]
+    hints: Mapped[str]
 
     __table_args__ = (
         Index("ix_answer_pack_bucket_completed_at", "bucket", "completed_at"),

@@ -61,6 +61,23 @@ def test_no_json_breaks_a_pack(engine: Engine, documents: list[str]) -> None:
         connection.rollback()
 
 
+ODD_IDS = ("\x1f", "\x1b", "\x1b2", "\x1f1\x1b", 'a"b,c', "\n", "\r\n", " ", "ä", "\x1b1\x1f2", "a\\x1fb")
+
+
+def test_ids_may_hold_what_separates_them(engine: Engine) -> None:
+    questions = [
+        {"question_id": item, "is_correct": True, "topic": topic}
+        for item, topic in zip(ODD_IDS, [*ODD_IDS[1:], ""], strict=True)
+    ]
+    with engine.begin() as connection:
+        add_results(connection, result(*questions), result(questions[0]))
+        synchronise(connection, SCOPE)
+        require_equal(connection)
+        found = packed(connection)
+    assert set(found["item_id"]) == set(ODD_IDS)
+    assert set(found["topic_id"].drop_nulls()) == set(ODD_IDS[1:])
+
+
 def test_nothing_changed_is_nothing_to_do(engine: Engine) -> None:
     with engine.begin() as connection:
         add_an_odd_cohort(connection)

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from seedtest.db.answer_packs import LISTS
 from seedtest.db.calibrations import load_abilities
 from seedtest.db.locks import stage_lock
 from seedtest.db.pruning import Prunable, count_prunable, prunables, prune
@@ -103,7 +104,7 @@ def pack(number: int, days: float) -> dict[str, object]:
         "user_id": f"u{number}",
         "session_id": f"s{number}",
         "completed_at": ago(days),
-        "answers": {},
+        **dict.fromkeys(LISTS, ""),
     }
 
 
