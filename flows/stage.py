@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from seedtest.backfill import MOST_DAYS
 from seedtest.db.engine import create_engine, reachable
-from seedtest.db.locks import stage_lock
+from seedtest.db.locks import only_while_held, stage_lock
 from seedtest.db.outages import outages_told
 from seedtest.db.revision import require_schema
 from seedtest.errors import ConfigurationError, SeedtestError
@@ -73,7 +73,10 @@ def stage(name: str, settings: Settings) -> Iterator[Engine]:
     )
     with reachable(engine), outages_told(engine, name):
         require_schema(engine)
-        with stage_lock(engine, name, wait_secs=settings.lock_wait_secs):
+        with (
+            stage_lock(engine, name, wait_secs=settings.lock_wait_secs) as holder,
+            only_while_held(engine, name, holder),
+        ):
             yield engine
 
 

@@ -14,7 +14,7 @@ CGROUP_LIMITS = (
 
 BASE_MB = 450
 """What a flow run holds whatever the batch: Python, Prefect, polars, the compiled kernels, 20,000 answers."""
-BYTES_PER_ANSWER = 600
+BYTES_PER_ANSWER = 250
 """At the peak of a computation, measured over features and KPIs (benchmarks/batch)."""
 FEWEST, MOST = 20_000, 150_000
 """Answers of a batch: fewer cost more in overhead than they save, more gain no speed."""

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         None, ge=1, description="Answers that features and KPIs hold at a time; unset: as memory allows"
     )
     batch_connections: int = Field(
-        6,
+        8,
         ge=1,
         le=32,
         description="Connections that unpack results at a time; at most half as many work on batches",

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import OperationalError
 
 from seedtest.db.engine import create_engine
-from seedtest.db.locks import stage_lock
+from seedtest.db.locks import only_while_held, stage_lock
 from seedtest.errors import LockTimeoutError
 
 STAGE = "mirt-calibrate"
@@ -126,6 +126,21 @@ def test_the_lock_ends_with_its_holders_connection_and_the_holder_learns_of_it(
             try_lock(engine, wait_secs=10)
         assert any("The lock of mirt-calibrate ended with its database" in line for line in core_log)
         try_lock(holder)
+
+
+def test_a_run_that_has_lost_its_lock_gets_no_new_connection(engine: Engine, database_url: str) -> None:
+    with (
+        engine_named(database_url, "doomed") as holder,
+        stage_lock(holder, STAGE, wait_secs=0) as pid,
+        only_while_held(holder, STAGE, pid),
+    ):
+        with holder.connect() as first, holder.connect() as second:
+            assert first.scalar(sa.text("SELECT 1")) == second.scalar(sa.text("SELECT 1"))
+        end_connections(engine, "doomed")
+        with stage_lock(engine, STAGE, wait_secs=10):
+            for _ in range(2):
+                with pytest.raises(OperationalError, match="the lock of mirt-calibrate ended"):
+                    holder.connect()
 
 
 def work_on(engine: Engine, lose_connections: Callable[[], None]) -> None:

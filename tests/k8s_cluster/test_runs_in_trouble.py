@@ -25,7 +25,7 @@ for folder in pathlib.Path("/proc").glob("[0-9]*"):
 """
 
 
-def held(answers: Engine) -> AbstractContextManager[None]:
+def held(answers: Engine) -> AbstractContextManager[int]:
     """Hold the stage's lock: runs of it start, and wait."""
     return stage_lock(answers, STAGE, wait_secs=0)
 
