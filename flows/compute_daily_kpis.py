@@ -3,7 +3,6 @@
 import datetime as dt
 from dataclasses import dataclass, field
 
-import polars as pl
 from sqlalchemy.engine import Connection
 
 from flows.artifacts import progress, publish_summary, publish_table
@@ -25,6 +24,7 @@ from flows.stage import (
 )
 from seedtest.batches.kpis import STAGE, KpiBatch, KpiJob, KpiPart, plan_kpis, run_kpi_part
 from seedtest.batches.plans import Plan
+from seedtest.batches.spread import KpiSpread
 from seedtest.db.attempts import last_days
 from seedtest.db.buckets import Buckets
 from seedtest.db.calibrations import load_fit
@@ -33,7 +33,6 @@ from seedtest.db.quality import kpi_output
 from seedtest.db.results import sweep_kpis
 from seedtest.errors import StageError
 from seedtest.failures import UserFailure
-from seedtest.kpis import KPIS
 from seedtest.settings import Settings
 
 # A message names so many of the learners that failed; the artifact lists them all.
@@ -44,9 +43,9 @@ JUDGED_DAYS = 7
 
 @dataclass
 class KpiOutcome:
-    """The rows that a run computed, without their learners, and the learners that failed."""
+    """How the KPIs that a run computed are spread, and the learners that failed."""
 
-    rows: list[pl.DataFrame] = field(default_factory=list)
+    spread: KpiSpread = field(default_factory=KpiSpread)
     failures: list[UserFailure] = field(default_factory=list)
 
 
@@ -107,7 +106,7 @@ def learners_kpis(summary: StageSummary, settings: Settings, given: Transactions
 
         for done in in_parts(given, settings, job.scope, how.shard, shown, tally, plan, run):
             tally.add(done.n_answers, done.written)
-            outcome.rows.append(done.rows.drop("user_id"))
+            outcome.spread.add(done.rows)
             outcome.failures += done.failures
     n_failed = len(outcome.failures)
     summary.counts |= {
@@ -115,7 +114,7 @@ def learners_kpis(summary: StageSummary, settings: Settings, given: Transactions
         "learners processed": tally.n_learners - n_failed,
         "learners failed": n_failed,
         "KPI rows unchanged since the last run": tally.n_unchanged,
-        "KPI rows computed": sum(rows.height for rows in outcome.rows),
+        "KPI rows computed": outcome.spread.n_rows,
     }
     run_logger().info("KPIs: %d users processed, %d failed", tally.n_learners - n_failed, n_failed)
     if not how.dry_run:
@@ -140,21 +139,9 @@ def _write_the_rest(
 
 def publish_kpis(summary: StageSummary, outcome: KpiOutcome) -> None:
     """Publish a line a week and KPI: how many learners have it, and how it is distributed."""
-    rows = pl.concat(outcome.rows)
-    table = (
-        rows.unpivot(KPIS, index=["week_start", "as_of"], variable_name="kpi")
-        .group_by("week_start", "as_of", "kpi")
-        .agg(
-            learners=pl.len(),
-            known=pl.col("value").count(),
-            mean=pl.col("value").mean(),
-            p10=pl.col("value").quantile(0.1),
-            median=pl.col("value").median(),
-            p90=pl.col("value").quantile(0.9),
-        )
-        .sort("week_start", pl.col("kpi").cast(pl.Enum(KPIS)))
+    publish_table(
+        summary.stage, outcome.spread.table(), f"KPIs computed by this run, by week, {summary.date}"
     )
-    publish_table(summary.stage, table, f"KPIs computed by this run, by week, {summary.date}")
 
 
 def report_failures(outcome: KpiOutcome) -> None:
