@@ -135,15 +135,16 @@ class Scorer:
     ) -> None:
         grid = normal_grid(self.prior, FINER * (DEFAULT_N_NODES - 1) + 1)
         coarse = self._table, self._grid.nodes, self._grid.log_weights
-        fine = self._fine_table(rows, chosen, grid), grid.nodes, grid.log_weights
+        table, place = self._fine_table(rows, chosen, grid)
+        fine = table, grid.nodes, grid.log_weights, place
         eap = kernels("scoring").eap_finely
         in_threads(
             lambda part: eap(rows.start, rows.code, part, coarse, fine, FINER, theta, se),
             np.array_split(chosen, n_threads),
         )
 
-    def _fine_table(self, rows: Rows, chosen: IntArray, grid: Quadrature) -> FloatArray:
-        """Return log Q and log P at a fine grid, filled in for the items of the chosen rows only.
+    def _fine_table(self, rows: Rows, chosen: IntArray, grid: Quadrature) -> tuple[FloatArray, IntArray]:
+        """Return log Q and log P at a fine grid for the items of the chosen rows, and each code's place.
 
         Few rows need it: all items' table would take longer than they do.
         """
@@ -152,9 +153,8 @@ class Scorer:
         answered = rows.code[np.repeat(is_chosen, np.diff(rows.start))] // 2
         used = np.zeros(len(self.items), dtype=np.bool_)
         used[answered] = True
-        table = np.empty((len(self.items), 2, grid.nodes.size))
-        table[used] = _log_table(self.items.select(used), grid).reshape(-1, 2, grid.nodes.size)
-        return table.reshape(-1, grid.nodes.size)
+        wrong = 2 * (np.cumsum(used) - 1)
+        return _log_table(self.items.select(used), grid), np.stack([wrong, wrong + 1], axis=1).ravel()
 
     def _maximise(self, rows: Rows, theta: FloatArray, se: FloatArray, n_threads: int) -> None:
         scoring = kernels("scoring")

@@ -49,10 +49,11 @@ def eap_finely(start, code, rows, coarse, fine, finer, theta, se):
     """Do what `eap` does on a finer grid, within the nodes of the coarse one that carry the posterior.
 
     `coarse` and `fine` are table, nodes and log weights of both grids; every `finer`-th node of the fine one
-    is one of the coarse one.
+    is one of the coarse one. The fine table has the items that these rows answered; `fine`'s last part is
+    each code's place in it.
     """
     table, nodes, log_weights = coarse
-    fine_table, fine_nodes, fine_weights = fine
+    fine_table, fine_nodes, fine_weights, place = fine
     n_nodes = nodes.size
     density = np.empty(n_nodes)
     for at in range(rows.size):
@@ -67,7 +68,7 @@ def eap_finely(start, code, rows, coarse, fine, finer, theta, se):
         low, high = max(first - 1, 0) * finer, min(last + 1, n_nodes - 1) * finer + 1
         posterior = fine_weights[low:high].copy()
         for j in range(start[row], start[row + 1]):
-            answered = fine_table[code[j], low:high]
+            answered = fine_table[place[code[j]], low:high]
             for k in range(posterior.size):
                 posterior[k] += answered[k]
         normalise(posterior)
