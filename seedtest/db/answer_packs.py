@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from seedtest.db.attempts import LEFT_OUT_REASONS, Scope
-from seedtest.db.buckets import BUCKETS, EVERYBODY, Shard, bucket_of
+from seedtest.db.buckets import BUCKETS, EVERYBODY, Shard, bucket_of, of_shard
 from seedtest.db.locks import NAMESPACE
 from seedtest.db.views import ANSWERS, MAX_HINTS, MAX_RESPONSE_SECONDS
 
@@ -207,9 +207,8 @@ def bring_in_step(
     statement's own moment; they should begin at different buckets.
     """
     nobody = bucket_of("coalesce(r.user_id, '')")
-    of_shard = "true" if shard.of == 1 else f"{nobody} BETWEEN :first_bucket AND :last_bucket"
     bounds = {"start": scope.start, "end": scope.end, **shard.buckets.parameters}
-    connection.execute(sa.text(COMPARE.format(of_shard=of_shard)), bounds)
+    connection.execute(sa.text(COMPARE.format(of_shard=of_shard(shard, nobody))), bounds)
     connection.execute(sa.text("ANALYZE pack_change"))
     dropped = connection.execute(sa.text(DROP)).rowcount
     connection.execute(sa.text(IN_ORDER))

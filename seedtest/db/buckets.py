@@ -55,3 +55,11 @@ EVERYBODY = Shard()
 def bucket_of(user_id: str) -> str:
     """Return the SQL of a learner's bucket; `user_id` is SQL too."""
     return f"('x' || substr(md5({user_id}), 1, 3))::bit(12)::int"
+
+
+def of_shard(shard: Shard, bucket: str) -> str:
+    """Return SQL that is true of a shard's learners, with its `Buckets.parameters`; `bucket` is SQL too.
+
+    Of everybody it is true at once: a hash for each of millions of rows takes seconds.
+    """
+    return "true" if shard.of == 1 else f"{bucket} BETWEEN :first_bucket AND :last_bucket"

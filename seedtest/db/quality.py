@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from seedtest.db.answer_packs import SEPARATOR_SQL
 from seedtest.db.attempts import LEFT_OUT_REASONS, Scope, last_days
-from seedtest.db.buckets import EVERYBODY, Shard, bucket_of
+from seedtest.db.buckets import EVERYBODY, Shard, bucket_of, of_shard
 from seedtest.db.calibrations import IN_FORCE
 from seedtest.db.schema import MirtFitMeta
 from seedtest.irt.exclusions import ALL_RIGHT, ALL_WRONG, ExclusionKind
@@ -171,7 +171,7 @@ def ability_output(connection: Connection, fitted_at: dt.datetime) -> tuple[Valu
 
 def feature_output(connection: Connection, scope: Scope, shard: Shard = EVERYBODY) -> tuple[ValueCounts, ...]:
     """Return what features_topic_daily holds of a run's days and its shard's learners."""
-    condition = f"date BETWEEN :first AND :last AND {_of_shard(shard, bucket_of('user_id'))}"
+    condition = f"date BETWEEN :first AND :last AND {of_shard(shard, bucket_of('user_id'))}"
     bounds = {"first": scope.first_day, "last": scope.last_day, **shard.buckets.parameters}
     column = (Check.FEATURE_THETA_RANGE, "features_topic_daily", "theta_estimate")
     return (_thetas(connection, *column, condition, bounds),)
@@ -188,10 +188,6 @@ def kpi_output(
     )
 
 
-def _of_shard(shard: Shard, bucket: str) -> str:
-    return "true" if shard.of == 1 else f"{bucket} BETWEEN :first_bucket AND :last_bucket"
-
-
 def _row(
     connection: Connection,
     query: str,
@@ -200,13 +196,13 @@ def _row(
     bounds: Mapping[str, Any] | None = None,
 ) -> list[int]:
     """Return the only row of a query, whole numbers all."""
-    statement = sa.text(query.format(of_shard=_of_shard(shard, bucket)))
+    statement = sa.text(query.format(of_shard=of_shard(shard, bucket)))
     row = connection.execute(statement, {**shard.buckets.parameters, **(bounds or {})}).one()
     return [int(value) for value in row]
 
 
 def _packs(connection: Connection, scope: Scope, shard: Shard) -> list[dict[str, Any]]:
-    statement = sa.text(PACKS.format(of_shard=_of_shard(shard, "bucket")))
+    statement = sa.text(PACKS.format(of_shard=of_shard(shard, "bucket")))
     bounds = {"start": scope.start, "end": scope.end, **shard.buckets.parameters}
     return [dict(row) for row in connection.execute(statement, bounds).mappings()]
 

@@ -9,7 +9,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from seedtest.db.buckets import Shard, bucket_of
+from seedtest.db.buckets import Shard, bucket_of, of_shard
 from seedtest.db.frames import Written, stage, upsert
 from seedtest.db.schema import Base, FeaturesTopicDaily, WeeklyKpi
 from seedtest.kpis import KPIS
@@ -69,10 +69,8 @@ def sweep_features(
     deleted = connection.execute(
         sa.text(
             "DELETE FROM features_topic_daily AS f WHERE date BETWEEN :first_day AND :last_day"
-            f" AND {bucket_of('f.user_id')} BETWEEN :first_bucket AND :last_bucket"
-            " AND NOT EXISTS (SELECT FROM input_digest AS d"
-            f" WHERE d.stage = :stage AND d.bucket = {bucket_of('f.user_id')}"
-            " AND (d.user_id, d.date) = (f.user_id, f.date))"
+            f" AND {of_shard(shard, bucket_of('f.user_id'))} AND NOT EXISTS (SELECT FROM input_digest AS d"
+            " WHERE d.stage = :stage AND (d.user_id, d.date) = (f.user_id, f.date))"
         ),
         {"stage": stage_name, "first_day": first_day, "last_day": last_day, **shard.buckets.parameters},
     )
@@ -89,10 +87,8 @@ def sweep_kpis(
     """Empty the rows of weeks that no digest vouches for; learners in `failed` keep what they had."""
     without = (
         " AND week_start = ANY(CAST(:weeks AS date[])) AND NOT user_id = ANY(CAST(:failed AS text[]))"
-        f" AND {bucket_of('old.user_id')} BETWEEN :first_bucket AND :last_bucket"
-        " AND NOT EXISTS (SELECT FROM input_digest AS d"
-        f" WHERE d.stage = :stage AND d.bucket = {bucket_of('old.user_id')}"
-        " AND (d.user_id, d.date) = (old.user_id, old.week_start))"
+        f" AND {of_shard(shard, bucket_of('old.user_id'))} AND NOT EXISTS (SELECT FROM input_digest AS d"
+        " WHERE d.stage = :stage AND (d.user_id, d.date) = (old.user_id, old.week_start))"
     )
     connection.execute(sa.text(NO_LOOPS))
     bounds = {"stage": stage_name, "weeks": list(weeks), "failed": list(failed), "nothing": NO_KPIS}
