@@ -70,6 +70,8 @@ def stage(name: str, settings: Settings) -> Iterator[Engine]:
         application_name=f"{name} run {flow_run.name or 'without a server'}",
         statement_timeout_secs=settings.statement_timeout_secs,
         lock_timeout_secs=settings.lock_timeout_secs,
+        # Opened as they are needed; beside those that work, one has the stage's lock and one the packs'.
+        pool_size=settings.batch_connections + 2,
     )
     with reachable(engine), outages_told(engine, name):
         require_schema(engine)

@@ -13,9 +13,9 @@ CGROUP_LIMITS = (
 """Where Linux tells a container its limit, by version of control groups."""
 
 BASE_MB = 430
-"""What a flow run holds whatever the batch: Python, Prefect, polars, the compiled kernels, 20,000 answers."""
+"""What a flow run holds whatever the batch: Python, Prefect, polars and the compiled kernels."""
 BYTES_PER_ANSWER = 360
-"""At the peak of a computation, measured over features and KPIs (benchmarks/batch)."""
+"""At the peak of a computation with ids of 36 characters; with those of benchmarks/batch it is 230."""
 FEWEST, MOST = 20_000, 150_000
 """Answers of a batch: fewer cost more in overhead than they save, more gain no speed."""
 
