@@ -29,7 +29,7 @@ def test_a_container_s_limit_counts_where_it_is_below_the_machine_s(
     assert memory_limit_mb(Settings()) == 512
 
 
-@pytest.mark.parametrize(("limit_mb", "at_a_time"), [(100, 2), (512, 2), (1024, 4), (64_000, 4)])
+@pytest.mark.parametrize(("limit_mb", "at_a_time"), [(100, 3), (512, 3), (1024, 4), (64_000, 4)])
 def test_more_batches_are_worked_on_where_there_is_room(limit_mb: int, at_a_time: int) -> None:
     assert batches_at_a_time(Settings(memory_limit_mb=limit_mb)) == at_a_time
     assert batches_at_a_time(Settings(memory_limit_mb=limit_mb, batch_connections=1)) == 1

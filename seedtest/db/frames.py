@@ -109,9 +109,14 @@ class Written:
         return ", ".join(f"{getattr(self, field.name)} {field.name}" for field in fields(self))
 
 
+def staged_name(table: sa.Table) -> str:
+    """Return the name of the temporary table that `upsert` leaves its rows in until the commit."""
+    return f"stage_{table.name}"
+
+
 def stage(connection: Connection, table: sa.Table, frame: pl.DataFrame, name: str = "") -> str:
     """Copy a frame into a temporary table shaped like `table`, gone at commit; return its name."""
-    name = name or f"stage_{table.name}"
+    name = name or staged_name(table)
     names = ", ".join(f'"{column}"' for column in frame.columns)
     connection.execute(sa.text(f"DROP TABLE IF EXISTS pg_temp.{name}"))
     connection.execute(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 from sqlalchemy.engine import Connection
 
-from seedtest.db.answer_packs import LISTS, SEPARATOR, unescaped
+from seedtest.db.answer_packs import ESCAPE, LISTS, SEPARATOR, unescaped
 from seedtest.db.attempts import Scope
 from seedtest.db.buckets import Buckets, Shard
 from seedtest.db.frames import UTC_TIME, Schema, read_frame
@@ -114,11 +114,17 @@ def read_answers(
         .with_columns(pl.col("ordinal", "response_time_ms", "hints").cast(pl.Int32, strict=False))
         .with_columns(pl.col("correct") == "1", hint_used=pl.col("hints") >= 1)
     )
-    item_id, own_topic = unescaped(answers["item_id"]), unescaped(answers["topics"])
+    item_id, own_topic = _ids(answers["item_id"], packs["items"]), _ids(answers["topics"], packs["topics"])
     items = item_id.unique().sort()
     asked = item_id.cast(pl.Enum(items))
     topic_id = own_topic.zip_with(own_topic != "", _topics(items, topics).gather(asked.to_physical()))
     return answers.with_columns(asked, topic_id=as_enum(topic_id)).select(*ATTEMPTS)
+
+
+def _ids(answers: pl.Series, lists: pl.Series) -> pl.Series:
+    """Return the ids of answers as they were before they were put into `lists`."""
+    is_odd = lists.str.contains(ESCAPE, literal=True).any()
+    return unescaped(answers) if is_odd else answers
 
 
 def _topics(items: pl.Series, topics: pl.DataFrame) -> pl.Series:

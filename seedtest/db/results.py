@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from seedtest.db.buckets import Shard, bucket_of, of_shard
-from seedtest.db.frames import Written, stage, upsert
+from seedtest.db.frames import Written, stage, staged_name, upsert
 from seedtest.db.schema import Base, FeaturesTopicDaily, WeeklyKpi
 from seedtest.kpis import KPIS
 
@@ -20,8 +20,8 @@ def write_features(connection: Connection, rows: pl.DataFrame, days: pl.DataFram
     table = Base.metadata.tables[FeaturesTopicDaily.__tablename__]
     written = upsert(connection, table, rows, stamp="computed_at")
     whole = stage(connection, table, days.select("user_id", "date"), "whole_days")
-    kept = stage(connection, table, rows.select("user_id", "topic_id", "date"), "kept_rows")
-    connection.execute(sa.text(f"ANALYZE {whole}, {kept}"))
+    kept = staged_name(table) if rows.height else stage(connection, table, rows)
+    connection.execute(sa.text(f"ANALYZE {whole}, {kept} (user_id, topic_id, date)"))
     deleted = connection.execute(
         sa.text(
             f"DELETE FROM features_topic_daily AS f USING {whole} AS d"
