@@ -20,7 +20,7 @@ FEWEST, MOST = 20_000, 150_000
 """Answers of a batch: fewer cost more in overhead than they save, more gain no speed."""
 
 FEWEST_BATCHES = 3
-"""Batches at a time in a small pod: with two of them, a third larger, KPIs took a tenth longer."""
+"""Batches at a time in a small pod: with two, half as large again, KPIs took a twentieth longer."""
 
 
 def memory_limit_mb(settings: Settings) -> float:
